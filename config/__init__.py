@@ -1,0 +1,1 @@
+"""With what: the service's settings, addresses and launchers."""

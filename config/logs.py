@@ -1,0 +1,40 @@
+"""One line per event, without tickets or tokens in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_FIELDS = ("asctime", "levelname", "name", "message")
+
+
+def config(level: str, style: str) -> dict[str, Any]:
+    """LOGGING, for Django and for uvicorn alike.
+
+    uvicorn's own would print query strings as they are, so its loggers give up their handlers, as Django's do:
+    everything goes through the one handler of the root, and through its filter.
+    """
+    passed_on = {"handlers": [], "level": level, "propagate": True}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"redact": {"()": "ticketauth.logs.RedactFilter"}},
+        "formatters": {
+            "json": {
+                "()": "pythonjsonlogger.json.JsonFormatter",
+                "fmt": list(_FIELDS),
+                "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+                "datefmt": "%Y-%m-%dT%H:%M:%S%z",
+            },
+            "text": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s", "datefmt": "%H:%M:%S"},
+        },
+        "handlers": {
+            "console": {
+                "class": "logging.StreamHandler",
+                "stream": "ext://sys.stderr",
+                "formatter": style,
+                "filters": ["redact"],
+            }
+        },
+        "root": {"handlers": ["console"], "level": level},
+        "loggers": dict.fromkeys(("django", "django.server", "uvicorn", "uvicorn.error", "uvicorn.access"), passed_on),
+    }

@@ -1,0 +1,239 @@
+"""The service's settings, all of them from the environment.
+
+Without `DEBUG=1` nothing that protects has a default: what is missing or weak ends the start with a sentence.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+from ticketauth.address import networks
+from ticketauth.exceptions import Misconfigured
+from ticketauth.limits import Rate
+from ticketauth.origin import OriginPolicy, origin_of
+
+from . import addresses, identity_providers, keys, library, logs
+from .env import Env
+
+env = Env(os.environ)
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+DEBUG = env.flag("DEBUG", False)
+
+# --- Keys
+
+SECRET_KEY = env.secret("SECRET_KEY")
+JWT_SIGNING_KEY = env.secret("JWT_SIGNING_KEY")
+JWT_VERIFYING_KEY = env.secret("JWT_VERIFYING_KEY")
+JWT_ALGORITHM = env.choice("JWT_ALGORITHM", "HS256", ("HS256", "RS256", "ES256"))
+
+if DEBUG:
+    SECRET_KEY = SECRET_KEY or keys.new()
+    JWT_SIGNING_KEY = JWT_SIGNING_KEY or keys.new()
+else:
+    keys.strong("SECRET_KEY", SECRET_KEY)
+
+if JWT_ALGORITHM != "HS256":
+    keys.pem("JWT_SIGNING_KEY", JWT_SIGNING_KEY, "PRIVATE")
+    keys.pem("JWT_VERIFYING_KEY", JWT_VERIFYING_KEY, "PUBLIC")
+elif not DEBUG:
+    keys.strong("JWT_SIGNING_KEY", JWT_SIGNING_KEY)
+    if JWT_SIGNING_KEY == SECRET_KEY:
+        raise ImproperlyConfigured(f"JWT_SIGNING_KEY is the same as SECRET_KEY; expected another. {keys.HOW_TO}")
+
+# --- Where the service is, and who may call it
+
+PUBLIC_URL = env.text("PUBLIC_URL")
+_port = env.whole("PORT", 8000, least=1, most=65535)
+_at_home = [f"http://127.0.0.1:{_port}", f"http://localhost:{_port}"] if DEBUG else []
+ALLOWED_ORIGINS = env.items("ALLOWED_ORIGINS", _at_home)
+TRUSTED_PROXIES = env.items("TRUSTED_PROXIES")
+LOGIN_RATE = env.text("LOGIN_RATE", "10/min")
+
+try:
+    _public_origins = [origin_of(PUBLIC_URL)] if PUBLIC_URL else []
+    OriginPolicy.of(ALLOWED_ORIGINS)
+    networks("TRUSTED_PROXIES", TRUSTED_PROXIES)
+    Rate.parse("LOGIN_RATE", LOGIN_RATE)
+except Misconfigured as error:
+    raise ImproperlyConfigured(str(error)) from None
+
+_public = urlsplit(PUBLIC_URL)
+if PUBLIC_URL and _public.scheme not in {"http", "https"}:
+    raise ImproperlyConfigured(f"PUBLIC_URL is {PUBLIC_URL!r}; expected one like https://tickets.example.com.")
+
+ALLOWED_HOSTS = env.items("ALLOWED_HOSTS", [_public.hostname] if _public.hostname else [])
+if not ALLOWED_HOSTS and not DEBUG:
+    raise ImproperlyConfigured(
+        "ALLOWED_HOSTS is not set, nor is PUBLIC_URL; expected the names that clients call the service by, "
+        "such as tickets.example.com."
+    )
+if not PUBLIC_URL and not ALLOWED_ORIGINS:
+    raise ImproperlyConfigured(
+        "Neither PUBLIC_URL nor ALLOWED_ORIGINS is set; expected the service's own address or those of its pages, "
+        "such as https://tickets.example.com."
+    )
+if ALLOWED_HOSTS:
+    # A container's health check asks there.
+    ALLOWED_HOSTS.append("127.0.0.1")
+
+CORS_ALLOWED_ORIGINS = ALLOWED_ORIGINS
+CORS_ALLOW_CREDENTIALS = True
+CORS_EXPOSE_HEADERS = ["Retry-After", "WWW-Authenticate"]
+CORS_URLS_REGEX = r"^/api/"
+CSRF_TRUSTED_ORIGINS = [*ALLOWED_ORIGINS, *_public_origins]
+
+_https = _public.scheme == "https"
+SESSION_COOKIE_SECURE = _https
+CSRF_COOKIE_SECURE = _https
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = env.choice("COOKIE_SAMESITE", "Lax", ("Lax", "Strict", "None"))
+# Zero: the proxy in front, which holds the certificate, sends the header.
+SECURE_HSTS_SECONDS = env.whole("HSTS_SECONDS", 0)
+SECURE_CONTENT_TYPE_NOSNIFF = True
+# Not `no-referrer`: with that, browsers send `Origin: null` with the admin's own forms, and CSRF refuses them.
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "api.errors.csrf_failure"
+
+# --- Servers
+
+KEY_PREFIX = env.text("KEY_PREFIX", "ticketauth")
+REDIS_URL = env.secret("REDIS_URL", "redis://127.0.0.1:6379/0" if DEBUG else "")
+if not REDIS_URL:
+    raise ImproperlyConfigured("REDIS_URL is not set; expected an address such as redis://host:6379/0.")
+_tickets = addresses.redis_server("REDIS_URL", REDIS_URL)
+CACHE_URL = env.secret("CACHE_URL", REDIS_URL)
+CHANNEL_REDIS_URL = env.secret("CHANNEL_REDIS_URL", REDIS_URL)
+
+CACHES = {
+    "default": addresses.cache(CACHE_URL, addresses.not_a_cluster("CACHE_URL", CACHE_URL), f"{KEY_PREFIX}-cache"),
+}
+CHANNEL_LAYERS = {
+    "default": addresses.channel_layer(
+        CHANNEL_REDIS_URL,
+        addresses.not_a_cluster("CHANNEL_REDIS_URL", CHANNEL_REDIS_URL),
+        f"{KEY_PREFIX}-channels",
+    ),
+}
+
+DATABASE_URL = env.secret("DATABASE_URL", f"sqlite:///{BASE_DIR / '.local' / 'db.sqlite3'}" if DEBUG else "")
+if not DATABASE_URL:
+    raise ImproperlyConfigured(
+        "DATABASE_URL is not set; expected an address such as postgres://user:password@host:5432/name."
+    )
+DATABASES = {
+    "default": addresses.database(
+        DATABASE_URL,
+        statement_seconds=env.number("DATABASE_STATEMENT_TIMEOUT", 5.0),
+        pool_size=env.whole("DATABASE_POOL_SIZE", 10, least=1),
+    ),
+}
+
+# --- The library
+
+_OWN_RULES = {"REDIS_URL", "ALLOWED_ORIGINS", "PUBLIC_URLS", "TRUSTED_PROXIES", "SCHEMES", "ISSUERS", "KEY_PREFIX"}
+TICKETAUTH = {
+    **library.from_environment(env, without=_OWN_RULES),
+    "REDIS_URL": REDIS_URL,
+    "KEY_PREFIX": KEY_PREFIX,
+    "ALLOWED_ORIGINS": ALLOWED_ORIGINS,
+    "PUBLIC_URLS": [PUBLIC_URL] if PUBLIC_URL else [],
+    "TRUSTED_PROXIES": TRUSTED_PROXIES,
+    "ISSUERS": identity_providers.issuers(env),
+    "SCHEMES": [
+        "ticketauth.schemes.ticket.TicketQuery",
+        "ticketauth.schemes.ticket.TicketSubprotocol",
+        "ticketauth.schemes.ticket.TicketHeader",
+        "ticketauth.schemes.jwt.JWTHeader",
+        "ticketauth.schemes.jwt.JWTCookie",
+        "ticketauth.schemes.jwt.JWTQuery",
+        "ticketauth.schemes.session.Session",
+    ],
+}
+
+SIMPLE_JWT = {
+    "ALGORITHM": JWT_ALGORITHM,
+    "SIGNING_KEY": JWT_SIGNING_KEY,
+    "VERIFYING_KEY": JWT_VERIFYING_KEY,
+    "ISSUER": env.text("JWT_ISSUER") or None,
+    "AUDIENCE": env.text("JWT_AUDIENCE") or None,
+    "ACCESS_TOKEN_LIFETIME": timedelta(seconds=env.whole("ACCESS_TOKEN_LIFETIME", 300, least=1)),
+    "REFRESH_TOKEN_LIFETIME": timedelta(seconds=env.whole("REFRESH_TOKEN_LIFETIME", 86400, least=1)),
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    # Each view says who may call it; one that forgets to lets nobody in.
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "EXCEPTION_HANDLER": "ticketauth.problems.exception_handler",
+}
+
+# --- Django
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "rest_framework",
+    "channels",
+    "ticketauth",
+    "api",
+    "ws",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+# A POST to an address without its slash is a mistake to be told, not a redirect that loses the body.
+APPEND_SLASH = False
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+STATIC_URL = "/static/"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+_levels = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LOGGING = logs.config(
+    level=env.choice("LOG_LEVEL", "INFO", _levels),
+    style=env.choice("LOG_FORMAT", "text" if DEBUG else "json", ("json", "text")),
+)
