@@ -1,0 +1,39 @@
+"""Errors outside Django REST framework, as problems too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, JsonResponse
+
+from ticketauth.problems import CONTENT_TYPE
+
+
+def _problem(status: int, title: str, code: str, detail: str) -> JsonResponse:
+    problem = {"title": title, "status": status, "detail": detail, "code": code}
+    return JsonResponse(problem, status=status, content_type=CONTENT_TYPE, headers={"Cache-Control": "no-store"})
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
+    """400."""
+    return _problem(400, "Bad Request", "bad_request", "The request is not understood.")
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:
+    """403."""
+    return _problem(403, "Forbidden", "forbidden", "This is not permitted.")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> JsonResponse:
+    """403 of Django's CSRF protection."""
+    return _problem(403, "Forbidden", "csrf", "The CSRF token is missing or wrong.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
+    """404."""
+    return _problem(404, "Not Found", "not_found", "There is nothing at this address.")
+
+
+def server_error(request: HttpRequest, *args: Any) -> JsonResponse:
+    """500: a fault of ours. The log has the traceback, the caller has not."""
+    return _problem(500, "Internal Server Error", "internal", "Something went wrong here. It has been logged.")

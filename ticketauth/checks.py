@@ -1,0 +1,199 @@
+"""Settings that cannot work, or work less safely than they look, named at start-up. Ids are stable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.utils.module_loading import import_string
+from rest_framework_simplejwt.settings import api_settings
+
+from . import conf
+from .exceptions import Misconfigured
+from .limits import Rate
+from .stores.redis import configured_server
+
+SHORTEST_KEY = 32
+"""Bytes of an HMAC key (RFC 7518 3.2)."""
+
+
+def _check(function: Callable[[], Iterable[CheckMessage]]) -> Callable[..., list[CheckMessage]]:
+    """Register a check that needs nothing but the settings, and stays silent while `TICKETAUTH` itself is wrong."""
+
+    def run(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
+        try:
+            conf.current()
+        except Misconfigured:
+            return []
+        return list(function())
+
+    run.__name__ = function.__name__
+    return register(run, Tags.security)
+
+
+@register(Tags.security)
+def settings_are_readable(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
+    """E001: a key or value of `TICKETAUTH` is wrong."""
+    readers = (
+        conf.current,
+        conf.origins,
+        conf.trusted_proxies,
+        lambda: conf.current().rate_per_user,
+        lambda: conf.current().rate_per_address,
+        lambda: Rate.parse("CLOSE_RATE", conf.current().CLOSE_RATE),
+    )
+    for read in readers:
+        try:
+            read()
+        except Misconfigured as error:
+            return [Error(str(error), hint="See docs/settings.md.", id="ticketauth.E001")]
+    return []
+
+
+@_check
+def ttl_is_short() -> Iterable[CheckMessage]:
+    """E002: a ticket lives longer than a minute."""
+    ttl = conf.current().TICKET_TTL
+    if not 1 <= ttl <= conf.LONGEST_TTL:
+        yield Error(
+            f"TICKET_TTL is {ttl} s; a ticket is a bearer credential in an address.",
+            hint=f"Set TICKETAUTH['TICKET_TTL'] to between 1 and {conf.LONGEST_TTL}.",
+            id="ticketauth.E002",
+        )
+
+
+@_check
+def jwt_stays_out_of_addresses() -> Iterable[CheckMessage]:
+    """W003: a JWT is taken from the query."""
+    if conf.current().JWT_QUERY:
+        yield Warning(
+            "JWT_QUERY is on: access tokens in addresses end up in logs and histories (RFC 9700 4.3.2).",
+            hint="Use a ticket, and remove TICKETAUTH['JWT_QUERY'].",
+            id="ticketauth.W003",
+        )
+
+
+@_check
+def issuers_have_their_rules() -> Iterable[CheckMessage]:
+    """E004: an identity provider without audience, keys or a sound algorithm."""
+    for issuer, provider in conf.current().ISSUERS.items():
+        for problem, hint in _provider_problems(issuer, provider):
+            yield Error(f"ISSUERS[{issuer!r}] {problem}.", hint=hint, id="ticketauth.E004")
+
+
+def _provider_problems(issuer: str, provider: Any) -> Iterable[tuple[str, str]]:
+    known = {"AUDIENCE", "JWKS_URL", "KEY", "ALGORITHMS", "TYP", "CLAIM", "USERS"}
+    if not isinstance(issuer, str) or not issuer:
+        yield "is no issuer", "The key is the exact `iss` of the provider's tokens."
+    if unknown := set(provider) - known:
+        yield f"has unknown keys {sorted(unknown)}", f"It knows {sorted(known)}."
+    if not provider.get("AUDIENCE"):
+        yield "has no AUDIENCE", "Set it to what the provider writes into `aud` for this service: else a token for any other works here."
+    if bool(provider.get("JWKS_URL")) == bool(provider.get("KEY")):
+        yield "needs one of JWKS_URL and KEY", "Set JWKS_URL to the provider's `jwks_uri`, or KEY to its public key in PEM."
+    algorithms = provider.get("ALGORITHMS", ["RS256"])
+    if not algorithms or any(not str(name).startswith(("RS", "PS", "ES", "Ed")) for name in algorithms):
+        yield f"has ALGORITHMS {algorithms!r}", "Only signatures with a public key: RS256, PS256, ES256, EdDSA."
+    if "CLAIM" in provider and len(provider["CLAIM"]) != 2:
+        yield "has a CLAIM that is no pair", "For example ('token_use', 'access')."
+    if provider.get("USERS", "database") not in ("database", "claims"):
+        yield f"has USERS {provider['USERS']!r}", "'database' or 'claims'."
+
+
+@_check
+def own_tokens_name_their_parties() -> Iterable[CheckMessage]:
+    """W005, E005: audience and issuer of our own tokens are not checked. simplejwt accepts any by default."""
+    missing = [name for name in ("AUDIENCE", "ISSUER") if not getattr(api_settings, name)]
+    if not missing:
+        return
+    names = " and ".join(missing)
+    foreign = bool(api_settings.JWK_URL)
+    kind = Error if foreign else Warning
+    yield kind(
+        f"SIMPLE_JWT has no {names}: "
+        + ("tokens that the provider issues for any other service" if foreign else "tokens signed with the same key for another purpose")
+        + " are not told apart.",
+        hint=f"Set {names} in SIMPLE_JWT" + (", or move the provider to TICKETAUTH['ISSUERS']." if foreign else "."),
+        id="ticketauth.E005" if foreign else "ticketauth.W005",
+    )
+
+
+@_check
+def store_is_reachable_by_settings() -> Iterable[CheckMessage]:
+    """E006: no Redis-protocol server is named."""
+    if conf.current().STORE != "ticketauth.stores.redis.RedisStore":
+        return
+    try:
+        configured_server()
+    except Misconfigured as error:
+        yield Error(str(error), hint="Tickets need a server that runs scripts: Redis 6 or newer, or Valkey.", id="ticketauth.E006")
+
+
+@_check
+def cache_does_not_swallow_errors() -> Iterable[CheckMessage]:
+    """W007: django-redis hides failures of the cache alias."""
+    alias = settings.CACHES.get(conf.current().CACHE_ALIAS, {})
+    ignores = alias.get("OPTIONS", {}).get("IGNORE_EXCEPTIONS", getattr(settings, "DJANGO_REDIS_IGNORE_EXCEPTIONS", False))
+    if ignores:
+        yield Warning(
+            f"CACHES[{conf.current().CACHE_ALIAS!r}] has IGNORE_EXCEPTIONS: throttles count nothing while Redis is down.",
+            hint="Remove IGNORE_EXCEPTIONS and DJANGO_REDIS_IGNORE_EXCEPTIONS for this alias. Tickets themselves are not affected.",
+            id="ticketauth.W007",
+        )
+
+
+@_check
+def channel_layer_waits() -> Iterable[CheckMessage]:
+    """W008: redis-py closes idle connections of the channel layer, and the sockets on them."""
+    for name, layer in getattr(settings, "CHANNEL_LAYERS", {}).items():
+        if "channels_redis" not in layer.get("BACKEND", ""):
+            continue
+        hosts = layer.get("CONFIG", {}).get("hosts", ["default"])
+        if any(not isinstance(host, dict) or host.get("socket_timeout", 5) is not None for host in hosts):
+            yield Warning(
+                f"CHANNEL_LAYERS[{name!r}]: with redis-py 8's default socket_timeout, idle sockets are cut after 5 s.",
+                hint="Write each host as {'address': 'redis://…', 'socket_timeout': None}.",
+                id="ticketauth.W008",
+            )
+
+
+@_check
+def cookies_have_origins() -> Iterable[CheckMessage]:
+    """E009: a cookie may authenticate, and no origin, or every one, is allowed."""
+    given = conf.current()
+    if "*" in given.ALLOWED_ORIGINS or "null" in given.ALLOWED_ORIGINS:
+        yield Error(
+            "ALLOWED_ORIGINS has '*' or 'null': any page could connect in the name of its visitor.",
+            hint="List the exact origins, like 'https://app.example.com'.",
+            id="ticketauth.E009",
+        )
+    elif not (given.ALLOWED_ORIGINS or given.PUBLIC_URLS) and _takes_cookies(given.SCHEMES):
+        yield Error(
+            "A scheme takes a cookie, and no origin is allowed: every cookie login would be refused.",
+            hint="Set TICKETAUTH['ALLOWED_ORIGINS'] or ['PUBLIC_URLS'], or take the cookie schemes out of SCHEMES.",
+            id="ticketauth.E009",
+        )
+
+
+def _takes_cookies(schemes: Sequence[str]) -> bool:
+    return any(import_string(path).ambient for path in schemes)
+
+
+@_check
+def signing_key_is_strong() -> Iterable[CheckMessage]:
+    """E010, W010: an HMAC key that can be guessed. A warning while DEBUG is on."""
+    if not api_settings.ALGORITHM.startswith("HS"):
+        return
+    key = api_settings.SIGNING_KEY or ""
+    raw = key.encode() if isinstance(key, str) else key
+    if len(raw) >= SHORTEST_KEY and len(set(raw)) >= 8 and b"insecure" not in raw:
+        return
+    kind = Warning if settings.DEBUG else Error
+    yield kind(
+        "The key that signs JWTs is weak: who guesses it is anybody.",
+        hint='Make one: python -c "import secrets; print(secrets.token_urlsafe(48))", and set SIMPLE_JWT["SIGNING_KEY"] '
+        "(by default it is SECRET_KEY).",
+        id="ticketauth.W010" if settings.DEBUG else "ticketauth.E010",
+    )

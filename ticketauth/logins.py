@@ -1,0 +1,159 @@
+"""Logins: begun with a password or a session, kept through refresh, ended once and for all.
+
+A project's own token views call `start`, `rotate` and `end`; those of the service do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from django.contrib.sessions.backends.base import SessionBase
+from django.utils import timezone
+from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.tokens import RefreshToken
+
+from . import conf, users
+from .exceptions import NotAuthenticated
+from .models import Login
+from .types import OURS, Identity, Sid
+
+SESSION_KEY = "ticketauth_sid"
+"""Where a session keeps its `sid`: random, never the session key, which is a credential."""
+
+
+def start(user: Any) -> RefreshToken:
+    """Begin a login. The refresh token, and every access token made of it, carries its `sid`.
+
+    Args:
+        user: Who has just proved who they are.
+    """
+    now = timezone.now()
+    login = Login.objects.create(
+        user=user,
+        auth_hash=user.get_session_auth_hash(),
+        created_at=now,
+        refreshed_at=now,
+        expires_at=_end(now, now),
+        refresh_jti=uuid4().hex,
+    )
+    return _token(login, {})
+
+
+def rotate(claims: Mapping[str, Any]) -> RefreshToken:
+    """Exchange a refresh token for the next one (RFC 9700 4.14.2).
+
+    The immediate predecessor of the token that is good now gets that same token again for `REFRESH_GRACE` seconds: a
+    phone lost the answer, or two tabs asked at once. Anything older was copied, and ends the login.
+
+    Args:
+        claims: Of a verified refresh token.
+
+    Raises:
+        NotAuthenticated: The login is over, or the token was used before.
+    """
+    login = _live(claims["sid"])
+    jti = claims[api_settings.JTI_CLAIM]
+    if jti == login.refresh_jti and not _advance(login, jti):
+        login.refresh_from_db()
+    if jti not in (login.refresh_jti, login.previous_jti) or not _in_grace(login, jti):
+        end(Sid(login.sid))
+        raise NotAuthenticated("refresh_reused")
+    return _token(login, claims)
+
+
+def end(sid: Sid) -> None:
+    """End a login. Ending it again, or one that does not exist, changes nothing."""
+    Login.objects.filter(pk=sid, revoked_at=None).update(revoked_at=timezone.now())
+
+
+def of_session(session: SessionBase, user: Any) -> Identity:
+    """The identity of a user whom Django's session names. The session gets a `sid` and a login row at the first use.
+
+    Raises:
+        NotAuthenticated: The session's login is over.
+    """
+    now = timezone.now()
+    login = Login.objects.filter(pk=session.get(SESSION_KEY, ""), user=user).first()
+    if login is None or not users.has_auth_hash(user, login.auth_hash):
+        login = Login.objects.create(
+            user=user,
+            auth_hash=user.get_session_auth_hash(),
+            created_at=now,
+            refreshed_at=now,
+            expires_at=_session_end(session, now),
+        )
+        session[SESSION_KEY] = login.sid
+    if login.revoked_at is not None:
+        raise NotAuthenticated("login_revoked")
+    if (expires_at := _session_end(session, login.created_at)) > login.expires_at + timedelta(minutes=1):
+        Login.objects.filter(pk=login.pk).update(expires_at=expires_at)
+    return Identity(OURS, users.subject_of(user), Sid(login.sid), issued_at=login.created_at.timestamp())
+
+
+def clear(now: datetime | None = None) -> int:
+    """Delete the rows of logins that have expired, whether revoked or not. Returns how many.
+
+    A revoked row stays until its tokens have expired: a missing row refuses too, but says less in the log.
+    """
+    count, _ = Login.objects.filter(expires_at__lt=now or timezone.now()).delete()
+    return count
+
+
+def _live(sid: str) -> Login:
+    login = Login.objects.select_related("user").filter(pk=sid).first()
+    if login is None:
+        raise NotAuthenticated("login_unknown")
+    if login.revoked_at is not None:
+        raise NotAuthenticated("login_revoked")
+    if login.expires_at <= timezone.now():
+        raise NotAuthenticated("login_expired")
+    if not login.user.is_active:
+        raise NotAuthenticated("user_inactive")
+    if not users.has_auth_hash(login.user, login.auth_hash):
+        raise NotAuthenticated("password_changed")
+    return login
+
+
+def _advance(login: Login, jti: str) -> bool:
+    """Make the next refresh token the good one. False where another request did so first."""
+    now = timezone.now()
+    login.previous_jti, login.refresh_jti = jti, uuid4().hex
+    login.refreshed_at, login.expires_at = now, _end(login.created_at, now)
+    changed = Login.objects.filter(pk=login.pk, refresh_jti=jti, revoked_at=None).update(
+        previous_jti=login.previous_jti,
+        refresh_jti=login.refresh_jti,
+        refreshed_at=login.refreshed_at,
+        expires_at=login.expires_at,
+    )
+    return bool(changed)
+
+
+def _in_grace(login: Login, jti: str) -> bool:
+    grace = timedelta(seconds=conf.current().REFRESH_GRACE)
+    return jti == login.previous_jti and timezone.now() - login.refreshed_at <= grace
+
+
+def _end(created_at: datetime, refreshed_at: datetime) -> datetime:
+    max_age = timedelta(seconds=conf.current().LOGIN_MAX_AGE)
+    lifetime: timedelta = api_settings.REFRESH_TOKEN_LIFETIME
+    return min(created_at + max_age, refreshed_at + lifetime)
+
+
+def _session_end(session: SessionBase, created_at: datetime) -> datetime:
+    max_age = timedelta(seconds=conf.current().LOGIN_MAX_AGE)
+    return min(created_at + max_age, session.get_expiry_date())
+
+
+def _token(login: Login, claims: Mapping[str, Any]) -> RefreshToken:
+    """The login's good refresh token, with what a project added to its predecessor."""
+    token = RefreshToken.for_user(login.user)
+    token[api_settings.JTI_CLAIM] = login.refresh_jti
+    token["sid"] = login.sid
+    token["exp"] = int(login.expires_at.timestamp())
+    for name, value in claims.items():
+        if name not in token:
+            token[name] = value
+    return token

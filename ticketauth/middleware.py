@@ -1,0 +1,186 @@
+"""The ASGI middleware: carries out what `handshake` decides. The only module that speaks Channels' language.
+
+    application = ProtocolTypeRouter({
+        "http": get_asgi_application(),
+        "websocket": TicketAuthMiddlewareStack(URLRouter(websocket_urlpatterns)),
+    })
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from channels.sessions import SessionMiddlewareStack
+
+from . import conf, handshake, logs, routing, users
+from .exceptions import NotAuthenticated, Refusal, Unavailable
+from .handshake import Way
+from .limits import Allowance
+from .schemes.base import Scheme, Scope
+from .schemes.jwt import JWTCookie, JWTQuery
+from .schemes.session import Session
+from .schemes.ticket import TicketHeader, TicketQuery, TicketSubprotocol
+from .signals import announce, ticket_consumed, ticket_refused
+from .types import GUEST, Connection, Opening, Ticket
+from .wire import SUBPROTOCOL
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_log = logging.getLogger("ticketauth")
+
+
+class TicketAuthMiddleware:
+    """Lets a WebSocket through to the inner application with `scope["user"]` set, or refuses it.
+
+    The inner application finds `scope["user"]`, `scope["ticket"]` (None where another scheme was used) and
+    `scope["ticketauth"]` (a `types.Connection`).
+
+    Args:
+        inner: Any ASGI application for WebSockets, usually a `URLRouter`.
+        schemes: The ways to prove who you are, `TICKETAUTH["SCHEMES"]` where none are given.
+        required: Whether a handshake without a credential is refused. Otherwise it is let in as `AnonymousUser`, and
+            so are guest tickets.
+    """
+
+    def __init__(self, inner: Application, schemes: Sequence[Scheme] | None = None, *, required: bool = True) -> None:
+        self.inner = inner
+        self.required = required
+        self._schemes = schemes
+        self._upgrades = Allowance()
+
+    @property
+    def schemes(self) -> Sequence[Scheme]:
+        """The schemes that this middleware accepts."""
+        return conf.schemes() if self._schemes is None else self._schemes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            await self.inner(scope, receive, send)
+            return
+        opening = handshake.parse(scope, conf.trusted_proxies())
+        decision = logs.Decision(opening)
+        try:
+            inner_scope = await self._admit(scope, opening, decision)
+        except Refusal as refusal:
+            decision.refused(refusal)
+            await announce(
+                ticket_refused,
+                type(self),
+                reason=refusal.reason,
+                connection_id=opening.connection_id,
+                address=opening.address,
+            )
+            await self._refuse(refusal, opening, scope, receive, send)
+            return
+        decision.admitted(inner_scope["ticketauth"])
+        negotiated = SUBPROTOCOL in opening.subprotocols
+        await self.inner(inner_scope, receive, _selecting(send) if negotiated else send)
+
+    async def _admit(self, scope: Scope, opening: Opening, decision: logs.Decision) -> Scope:
+        """The inner application's scope.
+
+        Raises:
+            Refusal: Whatever goes wrong. Nobody is let in by an accident.
+        """
+        try:
+            handshake.check_size(scope)
+            resolves = functools.partial(routing.resolves, self.inner)
+            chosen = handshake.choose(
+                opening, self.schemes, conf.origins(), resolves=resolves, required=self.required
+            )
+            if chosen is None:
+                return await self._anonymous(scope, opening)
+            scheme, credential = chosen
+            decision.presented(scheme, credential)
+            return await self._authenticated(scope, opening, scheme, credential)
+        except Refusal:
+            raise
+        except Exception as error:
+            _log.exception("a handshake failed", extra={"connection_id": opening.connection_id})
+            raise Unavailable("internal") from error
+
+    async def _authenticated(self, scope: Scope, opening: Opening, scheme: Scheme, credential: str) -> Scope:
+        proof = await scheme.authenticate(credential, opening)
+        ticket = proof if isinstance(proof, Ticket) else None
+        identity = ticket.identity if ticket else proof
+        if not isinstance(identity, type(GUEST)):
+            raise TypeError(f"{scheme.name} gave neither a Ticket nor an Identity")
+        if identity.is_guest and self.required:
+            raise NotAuthenticated("guest")
+        standing = await users.read(identity)
+        if ticket:
+            await announce(
+                ticket_consumed,
+                type(self),
+                ticket=ticket,
+                connection_id=opening.connection_id,
+                address=opening.address,
+            )
+        connection = Connection(
+            opening.connection_id, identity, scheme.name, standing.expires_at, SUBPROTOCOL in opening.subprotocols
+        )
+        return {**scheme.hide(scope), "user": standing.user, "ticket": ticket, "ticketauth": connection}
+
+    async def _anonymous(self, scope: Scope, opening: Opening) -> Scope:
+        standing = await users.read(GUEST)
+        connection = Connection(opening.connection_id, GUEST, "", None, SUBPROTOCOL in opening.subprotocols)
+        return {**scope, "user": standing.user, "ticket": None, "ticketauth": connection}
+
+    async def _refuse(self, refusal: Refusal, opening: Opening, scope: Scope, receive: Receive, send: Send) -> None:
+        way = handshake.way_of(
+            refusal,
+            opening,
+            profile=conf.current().REFUSAL_PROFILE,
+            extensions=scope.get("extensions") or {},
+            may_upgrade=lambda: self._upgrades.take(opening.address, conf.close_rate()),
+        )
+        told = handshake.answer(refusal, self.schemes)
+        await receive()
+        if way is Way.DENIAL:
+            await send({"type": "websocket.http.response.start", "status": told.status, "headers": told.headers})
+            await send({"type": "websocket.http.response.body", "body": told.body})
+            return
+        if way is Way.ACCEPT_AND_CLOSE:
+            await send({"type": "websocket.accept", "subprotocol": handshake.harmless_subprotocol(opening)})
+        await send({"type": "websocket.close", "code": told.close_code, "reason": told.close_reason})
+
+
+def _selecting(send: Send) -> Send:
+    """A `send` that selects `ticketauth.v1` where the consumer selects no subprotocol."""
+
+    async def selecting(message: dict[str, Any]) -> None:
+        if message["type"] == "websocket.accept" and not message.get("subprotocol"):
+            message = {**message, "subprotocol": SUBPROTOCOL}
+        await send(message)
+
+    return selecting
+
+
+def _tickets() -> list[Scheme]:
+    return [TicketQuery(), TicketSubprotocol(), TicketHeader()]
+
+
+def TicketAuthMiddlewareStack(inner: Application, *, required: bool = True) -> TicketAuthMiddleware:  # noqa: N802
+    """A ticket, and nothing else."""
+    return TicketAuthMiddleware(inner, _tickets(), required=required)
+
+
+def TicketOrSessionAuthMiddlewareStack(inner: Application, *, required: bool = True) -> TicketAuthMiddleware:  # noqa: N802
+    """A ticket, or Django's session cookie; `scope["session"]` is there for the inner application."""
+    return TicketAuthMiddleware(SessionMiddlewareStack(inner), [*_tickets(), Session()], required=required)
+
+
+def TicketOrJWTCookieAuthMiddlewareStack(inner: Application, *, required: bool = True) -> TicketAuthMiddleware:  # noqa: N802
+    """A ticket, or a cookie that holds an access token."""
+    return TicketAuthMiddleware(inner, [*_tickets(), JWTCookie()], required=required)
+
+
+def JWTQueryOrSessionAuthMiddlewareStack(inner: Application, *, required: bool = True) -> TicketAuthMiddleware:  # noqa: N802
+    """An access token in the query (only with `TICKETAUTH["JWT_QUERY"]`), or Django's session cookie."""
+    return TicketAuthMiddleware(SessionMiddlewareStack(inner), [JWTQuery(), Session()], required=required)

@@ -1,0 +1,67 @@
+"""Logins, subjects of identity providers, and what was revoked that has no login here."""
+
+from __future__ import annotations
+
+import secrets
+
+from django.conf import settings
+from django.db import models
+
+
+def new_sid() -> str:
+    """128 random bits, base64url."""
+    return secrets.token_urlsafe(16)
+
+
+class Login(models.Model):
+    """One login of one user of this project: from a password or a session to the logout.
+
+    Tokens and sessions carry its `sid`; where there is no live row, they are refused.
+    """
+
+    sid = models.CharField(primary_key=True, max_length=64, default=new_sid, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    auth_hash = models.CharField(max_length=128, help_text="The user's session auth hash: a password change ends it.")
+    created_at = models.DateTimeField()
+    refreshed_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+    revoked_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    refresh_jti = models.CharField(max_length=64, blank=True, help_text="The refresh token that is good now.")
+    previous_jti = models.CharField(max_length=64, blank=True, help_text="Its immediate predecessor.")
+
+    def __str__(self) -> str:
+        return f"{self.user} since {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class ForeignIdentity(models.Model):
+    """Which user a subject of an identity provider is. Its subject "1" is not our user 1 unless a row says so."""
+
+    issuer = models.CharField(max_length=255)
+    subject = models.CharField(max_length=255)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        verbose_name_plural = "foreign identities"
+        constraints = [models.UniqueConstraint(fields=["issuer", "subject"], name="ticketauth_foreign_identity")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} of {self.issuer}"
+
+
+class Revocation(models.Model):
+    """A deny-list entry for credentials that have no login here: a provider's, or ours without `sid`.
+
+    With a `sid` it refuses that login at the issuer; without, all that the subject was issued before.
+    """
+
+    issuer = models.CharField(max_length=255, blank=True, help_text="Empty for this project's own tokens.")
+    subject = models.CharField(max_length=255)
+    sid = models.CharField(max_length=255, blank=True)
+    revoked_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True, help_text="When all that it refuses has expired anyway.")
+
+    class Meta:
+        indexes = [models.Index(fields=["issuer", "subject"], name="ticketauth_revocation_idx")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} of {self.issuer or 'this project'}"

@@ -1,0 +1,77 @@
+"""A ticket: in the query, in `Sec-WebSocket-Protocol`, or in the `Authorization` header."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ticketauth import conf, tickets
+from ticketauth.types import Opening, Ticket
+from ticketauth.wire import SUBPROTOCOL_TICKET_PREFIX
+from .base import Scope, authorization, only, without_authorization, without_headers, without_parameter
+
+
+class _TicketScheme:
+    """What the three have in common: the syntax, checked before any I/O, and the store."""
+
+    ambient: ClassVar[bool] = False
+    challenge: ClassVar[str] = ""
+
+    def presented(self, opening: Opening) -> list[str]:
+        raise NotImplementedError
+
+    def find(self, opening: Opening) -> str | None:
+        value = only(self.presented(opening), "ticket")
+        return None if value is None else tickets.parse(value, secret=conf.current().TICKET_SECRET)
+
+    async def authenticate(self, credential: str, opening: Opening) -> Ticket:
+        return await tickets.consume(
+            conf.store(),
+            credential,
+            path=opening.path,
+            address=opening.address,
+            connection=opening.connection_id,
+            secret=conf.current().TICKET_SECRET,
+        )
+
+
+class TicketQuery(_TicketScheme):
+    """`?ticket_uuid=<ticket>`. It may end up in a proxy's log, where it is spent or dies within its life."""
+
+    name: ClassVar[str] = "ticket_query"
+
+    def presented(self, opening: Opening) -> list[str]:
+        return opening.parameter(conf.current().TICKET_QUERY_PARAM)
+
+    def hide(self, scope: Scope) -> Scope:
+        return without_parameter(scope, conf.current().TICKET_QUERY_PARAM)
+
+
+class TicketSubprotocol(_TicketScheme):
+    """`Sec-WebSocket-Protocol: ticketauth.v1, ticketauth.ticket.<ticket>`: for browsers, out of the address."""
+
+    name: ClassVar[str] = "ticket_subprotocol"
+
+    def presented(self, opening: Opening) -> list[str]:
+        prefix = SUBPROTOCOL_TICKET_PREFIX
+        return [offer.removeprefix(prefix) for offer in opening.subprotocols if offer.startswith(prefix)]
+
+    def hide(self, scope: Scope) -> Scope:
+        prefix = SUBPROTOCOL_TICKET_PREFIX
+        kept = [offer for offer in scope.get("subprotocols", []) if not offer.startswith(prefix)]
+        bare = without_headers(scope, lambda name, value: name.lower() == b"sec-websocket-protocol")
+        if kept:
+            bare["headers"].append((b"sec-websocket-protocol", ", ".join(kept).encode()))
+        return {**bare, "subprotocols": kept}
+
+
+class TicketHeader(_TicketScheme):
+    """`Authorization: Ticket <ticket>`: for clients that can set headers."""
+
+    name: ClassVar[str] = "ticket_header"
+    challenge: ClassVar[str] = "Ticket"
+
+    def presented(self, opening: Opening) -> list[str]:
+        return authorization(opening, "ticket")
+
+    def hide(self, scope: Scope) -> Scope:
+        return without_authorization(scope, "ticket")

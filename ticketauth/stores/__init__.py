@@ -1,0 +1,1 @@
+"""Where tickets live. `base` says what a store promises; one file per kind."""

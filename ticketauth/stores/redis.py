@@ -1,0 +1,288 @@
+"""Tickets in Redis or Valkey: single node, Sentinel or Cluster. What makes a ticket single-use is `_TAKE`.
+
+The fence: a primary's `master_replid` is stored with each ticket and compared at its use, inside one script. A
+promoted or restarted primary has another id, so a fail-over voids what is outstanding instead of bringing spent
+tickets back to life. A writable replica reports its primary's id, hence the check of the role.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from redis import exceptions as redis_errors
+from redis.asyncio import Redis, RedisCluster, Sentinel
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from ticketauth import conf
+from ticketauth.exceptions import Misconfigured, NotAuthenticated, TooMany, Unavailable
+from ticketauth.loops import PerLoop
+from ticketauth.types import ConnectionId, Nonce, TicketValue
+from .base import Limit
+from .server import Server
+
+_CONNECT_SECONDS = 0.3
+_SOCKET_SECONDS = 0.5
+
+_PRIMARY = """
+local function primary()
+  if ARGV[1] == 'off' then return 'off' end
+  local info = redis.call('INFO', 'replication')
+  if not string.find(info, 'role:master', 1, true) then return nil, 'replica' end
+  local id = string.match(info, 'master_replid:(%w+)')
+  if not id then return nil, 'too_old' end
+  return id
+end
+local fence, wrong = primary()
+if not fence then return {wrong} end
+"""
+
+# KEYS: ticket, counter...   ARGV: fence on/off, payload, life in ms, then per counter: limit, window in ms
+_PUT = (
+    _PRIMARY
+    + """
+if redis.call('EXISTS', KEYS[1]) == 1 then return {'ok'} end
+for i = 2, #KEYS do
+  local left = redis.call('PTTL', KEYS[i])
+  if left == -1 then redis.call('DEL', KEYS[i]) end
+  if left > 0 and tonumber(redis.call('GET', KEYS[i])) >= tonumber(ARGV[2 * i]) then return {'rate', left} end
+end
+redis.call('SET', KEYS[1], fence .. ' ' .. ARGV[2], 'PX', ARGV[3])
+for i = 2, #KEYS do
+  if redis.call('INCR', KEYS[i]) == 1 then redis.call('PEXPIRE', KEYS[i], ARGV[2 * i + 1]) end
+end
+return {'ok'}
+"""
+)
+
+# KEYS: ticket, spent-mark   ARGV: fence on/off, nonce, connection
+# DEL comes before SET: when memory is full, SET fails and DEL does not, so the ticket is gone either way; all that a
+# failed SET loses is the answer to a retry.
+_TAKE = (
+    _PRIMARY
+    + """
+local kept = redis.call('GET', KEYS[1])
+if not kept then
+  local spent = redis.call('GET', KEYS[2])
+  if not spent then return {'unknown'} end
+  local nonce, connection, payload = string.match(spent, '^(%S+) (%S+) (.*)$')
+  if nonce == ARGV[2] then return {'ok', payload} end
+  return {'replay', connection}
+end
+local born, payload = string.match(kept, '^(%S+) (.*)$')
+local left = redis.call('PTTL', KEYS[1])
+redis.call('DEL', KEYS[1])
+if fence ~= 'off' and born ~= fence then return {'fenced'} end
+if left <= 0 then return {'unknown'} end
+redis.pcall('SET', KEYS[2], ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. payload, 'PX', left)
+return {'ok', payload}
+"""
+)
+
+
+class _Script:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+_PUT_SCRIPT = _Script(_PUT)
+_TAKE_SCRIPT = _Script(_TAKE)
+
+_HINTS = {
+    "OOM": "redis_full",
+    "READONLY": "redis_readonly",
+    "NOAUTH": "redis_auth",
+    "WRONGPASS": "redis_auth",
+    "NOPERM": "redis_permission",
+    "MISCONF": "redis_disk",
+    "CLUSTERDOWN": "redis_cluster_down",
+    "LOADING": "redis_loading",
+    "unknown command": "redis_too_old",
+    "permission": "redis_permission",
+}
+"""Part of an error's text -> the reason in the log."""
+
+
+class RedisStore:
+    """See `stores.base.TicketStore`.
+
+    Args:
+        url: Where the server is; None for what the settings say.
+        prefix: First part of every key.
+        fence: `on`, or `off` where the server forbids INFO.
+        pool_size: Connections per event loop, at most.
+        deadline: Seconds that one call may take.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        prefix: str | None = None,
+        fence: str | None = None,
+        pool_size: int | None = None,
+        deadline: float | None = None,
+    ) -> None:
+        given = conf.current()
+        self._server, self._options = (Server.parse(url), {}) if url else configured_server()
+        self._prefix = prefix or given.KEY_PREFIX
+        self._fence = fence or given.FENCE
+        self._pool_size = pool_size or given.REDIS_POOL_SIZE
+        self._deadline = deadline or given.REDIS_DEADLINE
+        self._clients: PerLoop[_Client] = PerLoop(self._make_client, _Client.aclose)
+
+    async def put(self, ticket: TicketValue, payload: bytes, ttl: int, limits: tuple[Limit, ...]) -> None:
+        keys = [self._key("t", ticket), *(self._key("rate", limit.key) for limit in limits)]
+        arguments: list[bytes | int | str] = [payload, ttl * 1000]
+        for limit in limits:
+            arguments += [limit.rate.count, limit.rate.seconds * 1000]
+        status, *rest = await self._run(_PUT_SCRIPT, keys, arguments)
+        if status == b"rate":
+            raise TooMany("rate", retry_after=max(1, math.ceil(rest[0] / 1000)))
+
+    async def take(self, ticket: TicketValue, nonce: Nonce, connection: ConnectionId) -> bytes:
+        keys = [self._key("t", ticket), self._key("spent", ticket)]
+        status, *rest = await self._run(_TAKE_SCRIPT, keys, [nonce, connection])
+        if status == b"ok":
+            payload: bytes = rest[0]
+            return payload
+        refusal = NotAuthenticated(status.decode())
+        if rest:
+            refusal.facts["first_connection"] = rest[0].decode()
+        raise refusal
+
+    async def ping(self) -> None:
+        await self._run(_TAKE_SCRIPT, [self._key("t", "ping"), self._key("spent", "ping")], ["ping", "ping"])
+
+    def _key(self, kind: str, name: str) -> str:
+        # In braces, so that a Cluster keeps all keys of a deployment in one slot, as a script needs it.
+        return f"{{{self._prefix}}}:{kind}:{hashlib.sha256(name.encode()).hexdigest()}"
+
+    async def _run(self, script: _Script, keys: list[str], arguments: list[Any]) -> list[Any]:
+        try:
+            async with asyncio.timeout(self._deadline):
+                client = await self._clients.get()
+                reply = await client.run(script, keys, [self._fence, *arguments])
+        except redis_errors.ResponseError as error:
+            raise _unavailable(error) from error
+        except (redis_errors.RedisError, OSError, TimeoutError) as error:
+            raise _failed("redis_unreachable", error) from error
+        if reply[0] == b"replica":
+            raise Unavailable("redis_readonly")
+        if reply[0] == b"too_old":
+            raise Unavailable("redis_too_old")
+        return reply
+
+    def _make_client(self) -> _Client:
+        return _Client(self._server, self._options, self._pool_size)
+
+
+class _Client:
+    """One connection pool for one event loop."""
+
+    def __init__(self, server: Server, options: Mapping[str, Any], pool_size: int) -> None:
+        self._slots = asyncio.Semaphore(pool_size)
+        self._redis = _connect(server, {**options, "max_connections": pool_size})
+
+    async def run(self, script: _Script, keys: list[str], arguments: list[Any]) -> list[Any]:
+        async with self._slots:
+            reply = await self._evaluate(script, keys, arguments)
+            if reply[0] == b"replica" and isinstance(self._redis, Redis):
+                # Demoted while we were connected: ask Sentinel, or the resolver, again.
+                await self._redis.connection_pool.disconnect(inuse_connections=False)
+                reply = await self._evaluate(script, keys, arguments)
+        return reply
+
+    async def _evaluate(self, script: _Script, keys: list[str], arguments: list[Any]) -> list[Any]:
+        try:
+            reply: list[Any] = await self._redis.evalsha(script.sha, len(keys), *keys, *arguments)
+        except redis_errors.NoScriptError:
+            reply = await self._redis.eval(script.text, len(keys), *keys, *arguments)
+        return reply
+
+    async def aclose(self) -> None:
+        await self._redis.aclose()
+
+
+def _connect(server: Server, options: Mapping[str, Any]) -> Redis | RedisCluster:
+    common: dict[str, Any] = {
+        "socket_connect_timeout": _CONNECT_SECONDS,
+        "socket_timeout": _SOCKET_SECONDS,
+        "retry": Retry(NoBackoff(), 1),
+        "protocol": 2,
+        **server.credentials,
+        **options,
+    }
+    if server.kind == "cluster":
+        nodes = [ClusterNode(host, port) for host, port in server.nodes]
+        return RedisCluster(startup_nodes=nodes, ssl=server.tls, cluster_error_retry_attempts=1, **common)
+    common["db"] = server.db
+    if server.kind == "sentinel":
+        asking = {name: common[name] for name in ("socket_connect_timeout", "socket_timeout", "protocol")}
+        sentinel = Sentinel(server.nodes, sentinel_kwargs=asking)
+        primary: Redis = sentinel.master_for(server.service, ssl=server.tls, **common)
+        return primary
+    if server.path:
+        pool = ConnectionPool(connection_class=UnixDomainSocketConnection, path=server.path, **common)
+    else:
+        host, port = server.nodes[0]
+        kind = SSLConnection if server.tls else Connection
+        pool = ConnectionPool(connection_class=kind, host=host, port=port, **common)
+    return Redis.from_pool(pool)
+
+
+def configured_server() -> tuple[Server, dict[str, Any]]:
+    """The server that the settings name, and further options of its connections.
+
+    Raises:
+        Misconfigured: Neither `REDIS_URL` nor the cache alias names a Redis-protocol server.
+    """
+    given = conf.current()
+    if given.REDIS_URL:
+        return Server.parse(given.REDIS_URL), {}
+    alias: Mapping[str, Any] | None = getattr(settings, "CACHES", {}).get(given.CACHE_ALIAS)
+    if alias is None or "redis" not in alias.get("BACKEND", "").lower():
+        raise Misconfigured(
+            f"CACHES[{given.CACHE_ALIAS!r}] is no Redis cache, and tickets live in Redis or Valkey. Make it a django-redis "
+            f"cache, or set TICKETAUTH['CACHE_ALIAS'] or TICKETAUTH['REDIS_URL']."
+        )
+    return _server_of_alias(alias)
+
+
+def _server_of_alias(alias: Mapping[str, Any]) -> tuple[Server, dict[str, Any]]:
+    location = alias.get("LOCATION", "")
+    url = location if isinstance(location, str) else location[0]
+    options = alias.get("OPTIONS", {})
+    if sentinels := options.get("SENTINELS"):
+        hosts = ",".join(f"{host}:{port}" for host, port in sentinels)
+        scheme, _, rest = url.partition("://")
+        url = f"{scheme}+sentinel://{hosts}/{rest.rpartition('@')[2]}"
+    server = Server.parse(url.split(",")[0] if "sentinel" not in url else url)
+    extra = {name.lower(): options[name] for name in ("USERNAME", "PASSWORD") if options.get(name)}
+    pool = options.get("CONNECTION_POOL_KWARGS", {})
+    return server, {**extra, **{name: value for name, value in pool.items() if name.startswith("ssl_")}}
+
+
+def _unavailable(error: redis_errors.ResponseError) -> Unavailable:
+    text = str(error)
+    kind = type(error).__name__
+    for part, reason in _HINTS.items():
+        if part in text or part.lower() == kind.removesuffix("Error").lower():
+            return _failed(reason, error)
+    return _failed("redis_error", error)
+
+
+def _failed(reason: str, error: Exception) -> Unavailable:
+    refusal = Unavailable(reason)
+    refusal.facts["error"] = f"{type(error).__name__}: {error}"[:200]
+    if reason == "redis_permission":
+        refusal.facts["hint"] = "allow +info, +eval and +evalsha to this user, or set FENCE to 'off'"
+    return refusal

@@ -1,0 +1,126 @@
+"""For the tests of projects that use the library.
+
+    async def test_notes(user):
+        async with connect(application, "/ws/notes/", ticket=await ticket_for(user)) as socket:
+            await socket.send_json_to({"type": "ping"})
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from channels.testing import WebsocketCommunicator
+
+from . import conf, tickets, users
+from .types import OURS, Identity, Ticket
+
+
+class Refused(AssertionError):
+    """The handshake was refused.
+
+    Attributes:
+        status: The HTTP status, or None where the socket was accepted and closed.
+        code: The close code, or None where the handshake was answered with a status.
+        body: The problem, or empty.
+    """
+
+    def __init__(self, status: int | None, code: int | None, body: Mapping[str, Any]) -> None:
+        super().__init__(f"refused with {f'HTTP {status}' if status else f'close code {code}'}: {dict(body)}")
+        self.status = status
+        self.code = code
+        self.body = body
+
+
+class TicketCommunicator(WebsocketCommunicator):
+    """Channels' communicator, for an application that may answer a handshake with an HTTP status.
+
+    Args:
+        application: The ASGI application.
+        path: Path and query.
+        headers: Names and values.
+        subprotocols: What to offer.
+        denial: Whether the server is one that offers denial responses, as uvicorn and hypercorn do.
+    """
+
+    def __init__(
+        self,
+        application: Any,
+        path: str,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        subprotocols: Iterable[str] = (),
+        *,
+        denial: bool = True,
+    ) -> None:
+        super().__init__(application, path, list(headers), list(subprotocols))
+        self.scope["client"] = ("127.0.0.1", 50000)
+        self.scope["extensions"] = {"websocket.http.response": {}} if denial else {}
+
+    async def open(self, timeout: float = 3) -> str | None:
+        """Connect. Returns the selected subprotocol.
+
+        Args:
+            timeout: Seconds to wait for the application.
+
+        Raises:
+            Refused: The application did not let us in.
+        """
+        await self.send_input({"type": "websocket.connect"})
+        answer = await self.receive_output(timeout)
+        if answer["type"] == "websocket.http.response.start":
+            body = await self.receive_output(timeout)
+            raise Refused(answer["status"], None, json.loads(body["body"] or "{}"))
+        if answer["type"] == "websocket.close":
+            raise Refused(None, answer.get("code", 1000), {})
+        await self._raise_if_closed()
+        subprotocol: str | None = answer.get("subprotocol")
+        return subprotocol
+
+
+    async def _raise_if_closed(self) -> None:
+        """An application that accepts in order to close has ended by now."""
+        for _ in range(10):
+            await asyncio.sleep(0)
+            if self.future is not None and self.future.done():
+                closed = await self.receive_output()
+                raise Refused(None, closed.get("code", 1000), {})
+
+
+async def ticket_for(user: Any, *, path: str = "", claims: Mapping[str, Any] | None = None) -> str:
+    """A ticket for a user, as `POST /api/tickets/` would give it.
+
+    Args:
+        user: Saved in the database.
+        path: The only path that it opens.
+        claims: What `TICKET_CLAIMS` would add.
+    """
+    ticket = Ticket(Identity(OURS, users.subject_of(user)), path=path, claims=claims or {})
+    given = conf.current()
+    issued = await tickets.issue(conf.store(), ticket, ttl=given.TICKET_TTL, secret=given.TICKET_SECRET)
+    return issued.value
+
+
+@asynccontextmanager
+async def connect(
+    application: Any,
+    path: str,
+    *,
+    ticket: str = "",
+    headers: Iterable[tuple[bytes, bytes]] = (),
+    subprotocols: Iterable[str] = (),
+) -> AsyncIterator[TicketCommunicator]:
+    """An open socket, closed at the end.
+
+    Raises:
+        Refused: The application did not let us in.
+    """
+    query = f"?{conf.current().TICKET_QUERY_PARAM}={ticket}" if ticket else ""
+    socket = TicketCommunicator(application, path + query, headers, subprotocols)
+    await socket.open()
+    try:
+        yield socket
+    finally:
+        await socket.disconnect()

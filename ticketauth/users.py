@@ -1,0 +1,191 @@
+"""The subject of a user, the user of a subject, and whether they are still allowed: read again at every step.
+
+One query reads user and login. Concurrent readers share it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import FieldError, ValidationError
+from django.db import Error as DatabaseError
+from django.db import models
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+from rest_framework_simplejwt.models import TokenUser
+from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.utils import get_md5_hash_password
+
+from . import conf
+from .batch import Batcher
+from .exceptions import NotAuthenticated, Unavailable
+from .loops import PerLoop
+from .models import ForeignIdentity, Login, Revocation
+from .types import OURS, Identity, Issuer, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An identity that still holds.
+
+    Attributes:
+        user: What becomes `scope["user"]` and `request.user`.
+        expires_at: Unix time in seconds at which it ends: the login's end where there is one, else the credential's.
+    """
+
+    user: Any
+    expires_at: float | None
+
+
+def subject_of(user: Any) -> Subject:
+    """What a token of ours says of a user, and nothing else: simplejwt's `USER_ID_FIELD`."""
+    return Subject(str(getattr(user, api_settings.USER_ID_FIELD)))
+
+
+def from_claims(issuer: Issuer) -> bool:
+    """Whether users of this issuer are made of claims alone."""
+    given = conf.current()
+    return (given.USERS if issuer == OURS else given.ISSUERS[issuer].get("USERS", "database")) == "claims"
+
+
+async def read(identity: Identity) -> Standing:
+    """Whether somebody may still come in, as the database has it now.
+
+    Raises:
+        NotAuthenticated: The user is gone or inactive, the password changed, or the login is over.
+        Unavailable: The database does not answer.
+    """
+    if identity.is_guest:
+        return Standing(AnonymousUser(), None)
+    batcher = await _batchers.get()
+    try:
+        async with asyncio.timeout(conf.current().DATABASE_DEADLINE):
+            answer = await batcher.ask(identity)
+    except (DatabaseError, TimeoutError) as error:
+        refusal = Unavailable("database")
+        refusal.facts["error"] = type(error).__name__
+        raise refusal from error
+    if isinstance(answer, str):
+        raise NotAuthenticated(answer)
+    return answer
+
+
+def _read_all(identities: Sequence[Identity]) -> list[Standing | str]:
+    """For each identity its standing, or the reason why it has none."""
+    logins = _logins([identity for identity in identities if _has_login(identity)])
+    others = [identity for identity in identities if not _has_login(identity)]
+    users = _users(others)
+    revocations = _revocations(others)
+    now = timezone.now()
+    return [
+        _by_login(identity, logins.get(identity.sid), now)
+        if _has_login(identity)
+        else _without_login(identity, users.get(identity), revocations, now)
+        for identity in identities
+    ]
+
+
+_batchers: PerLoop[Batcher[Identity, Standing | str]] = PerLoop(lambda: Batcher(_read_all))
+
+
+def _has_login(identity: Identity) -> bool:
+    return identity.issuer == OURS and bool(identity.sid) and not from_claims(OURS)
+
+
+def _logins(identities: list[Identity]) -> dict[str, Login]:
+    sids = {identity.sid for identity in identities}
+    return Login.objects.select_related("user").in_bulk(sids) if sids else {}
+
+
+def _by_login(identity: Identity, login: Login | None, now: datetime) -> Standing | str:
+    if login is None or subject_of(login.user) != identity.subject:
+        return "login_unknown"
+    if login.revoked_at is not None:
+        return "login_revoked"
+    if login.expires_at <= now:
+        return "login_expired"
+    if not login.user.is_active:
+        return "user_inactive"
+    if not has_auth_hash(login.user, login.auth_hash):
+        return "password_changed"
+    return Standing(login.user, login.expires_at.timestamp())
+
+
+def has_auth_hash(user: Any, auth_hash: str) -> bool:
+    """Whether a user's password is still the one of the hash, through a rotation of `SECRET_KEY` too."""
+    current = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
+    return any(constant_time_compare(auth_hash, known) for known in current)
+
+
+def _users(identities: list[Identity]) -> dict[Identity, Any]:
+    """The user of each identity that has no login here. Keys that cannot be one never reach the database."""
+    found: dict[Identity, Any] = {}
+    ours = {identity: _key(identity.subject) for identity in identities if identity.issuer == OURS}
+    if not from_claims(OURS) and (keys := {key for key in ours.values() if key is not None}):
+        field = api_settings.USER_ID_FIELD
+        users = {getattr(user, field): user for user in get_user_model()._default_manager.filter(**{f"{field}__in": keys})}
+        found.update({identity: users[key] for identity, key in ours.items() if key in users})
+    mapped = [identity for identity in identities if identity.issuer != OURS and not from_claims(identity.issuer)]
+    if mapped:
+        rows = ForeignIdentity.objects.select_related("user").filter(_any_of(mapped))
+        by_subject = {(row.issuer, row.subject): row.user for row in rows}
+        found.update({i: by_subject[(i.issuer, i.subject)] for i in mapped if (i.issuer, i.subject) in by_subject})
+    claimed = [identity for identity in identities if from_claims(identity.issuer)]
+    return {**found, **{identity: _claimed_user(identity) for identity in claimed}}
+
+
+def _key(subject: Subject) -> Any:
+    """The subject as a value of the user's key field, or None where it cannot be one."""
+    try:
+        field = get_user_model()._meta.get_field(api_settings.USER_ID_FIELD)
+        value = field.to_python(subject)
+        field.run_validators(value)
+    except (ValidationError, ValueError, OverflowError, TypeError, FieldError):
+        return None
+    return value
+
+
+def _any_of(identities: list[Identity]) -> models.Q:
+    by_issuer: dict[str, set[str]] = {}
+    for identity in identities:
+        by_issuer.setdefault(identity.issuer, set()).add(identity.subject)
+    wanted = models.Q()
+    for issuer, subjects in by_issuer.items():
+        wanted |= models.Q(issuer=issuer, subject__in=subjects)
+    return wanted
+
+
+def _claimed_user(identity: Identity) -> TokenUser:
+    return TokenUser({**identity.claims, api_settings.USER_ID_CLAIM: identity.subject})
+
+
+def _revocations(identities: list[Identity]) -> list[Revocation]:
+    return list(Revocation.objects.filter(_any_of(identities))) if identities else []
+
+
+def _without_login(identity: Identity, user: Any, revocations: list[Revocation], now: datetime) -> Standing | str:
+    if user is None:
+        return "user_unknown"
+    if not user.is_active:
+        return "user_inactive"
+    if identity.password_claim and not constant_time_compare(identity.password_claim, get_md5_hash_password(user.password)):
+        return "password_changed"
+    if identity.expires_at is not None and identity.expires_at <= now.timestamp():
+        return "token_expired"
+    if any(_refuses(revocation, identity) for revocation in revocations):
+        return "login_revoked"
+    return Standing(user, identity.expires_at)
+
+
+def _refuses(revocation: Revocation, identity: Identity) -> bool:
+    if (revocation.issuer, revocation.subject) != (identity.issuer, identity.subject):
+        return False
+    if revocation.sid:
+        return revocation.sid == identity.sid
+    return identity.issued_at <= revocation.revoked_at.timestamp()

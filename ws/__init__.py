@@ -1,0 +1,1 @@
+"""The service's WebSocket surface: typed frames, consumers, routing."""

@@ -1,0 +1,91 @@
+"""What is behind the sockets."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+from pydantic import ValidationError
+
+from ticketauth import wire
+from ticketauth.types import Connection
+
+from .events import group_of
+from .frames import LARGEST_MESSAGE, Error, Event, Frame, Ping, Pong, Ready, User
+
+
+class LimitedConsumer(AsyncWebsocketConsumer):
+    """Closes with 1009 on a message over the limit, on servers that do not do so themselves."""
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """One message, text or binary."""
+        size = len(bytes_data) if bytes_data is not None else len((text_data or "").encode())
+        if size > LARGEST_MESSAGE:
+            await self.close(code=wire.TOO_BIG.code)
+            return
+        await self.handle(text_data, bytes_data)
+
+    async def handle(self, text: str | None, data: bytes | None) -> None:
+        """One message within the limit."""
+        raise NotImplementedError
+
+
+class EchoConsumer(LimitedConsumer):
+    """Every message comes back as it came, and nothing else is sent."""
+
+    async def handle(self, text: str | None, data: bytes | None) -> None:
+        """Send it back."""
+        if data is not None:
+            await self.send(bytes_data=data)
+        else:
+            await self.send(text_data=text or "")
+
+
+class EventsConsumer(LimitedConsumer):
+    """Typed messages: `ping`, and what `ws.events.publish` pushes."""
+
+    async def connect(self) -> None:
+        """Accept, join the user's group, then say `ticketauth.ready`: from then on nothing published is missed."""
+        connection: Connection = self.scope["ticketauth"]
+        await self.accept(wire.SUBPROTOCOL if connection.negotiated else None)
+        self.group = group_of(connection.identity.issuer, connection.identity.subject)
+        await self.channel_layer.group_add(self.group, self.channel_name)
+        expires_at = connection.expires_at
+        await self.tell(
+            Ready(
+                user=User(id=connection.identity.subject, username=self.scope["user"].get_username()),
+                connection_id=connection.connection_id,
+                expires_at=None if expires_at is None else datetime.fromtimestamp(expires_at, UTC),
+            )
+        )
+
+    async def disconnect(self, code: int) -> None:
+        """Leave the group."""
+        await self.channel_layer.group_discard(self.group, self.channel_name)
+
+    async def handle(self, text: str | None, data: bytes | None) -> None:
+        """Answer a ping; say what is wrong with anything else."""
+        if text is None:
+            await self.tell(Error(code="not_text", detail="Expected a text message with JSON."))
+            return
+        try:
+            ping = Ping.model_validate_json(text)
+        except ValidationError as error:
+            await self.tell(Error(code="invalid", detail=_sentence(error)))
+            return
+        await self.tell(Pong(id=ping.id))
+
+    async def push(self, message: dict[str, Any]) -> None:
+        """From the channel layer."""
+        await self.tell(Event(event=message["event"], data=message["data"]))
+
+    async def tell(self, frame: Frame) -> None:
+        """Send a frame."""
+        await self.send(text_data=frame.model_dump_json())
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"]

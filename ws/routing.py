@@ -1,0 +1,17 @@
+"""Which socket is where, and who may connect."""
+
+from __future__ import annotations
+
+from channels.routing import URLRouter
+from django.urls import path
+
+from ticketauth.middleware import TicketAuthMiddleware
+
+from .consumers import EchoConsumer, EventsConsumer
+
+websocket_urlpatterns = [
+    path("ws/echo/", EchoConsumer.as_asgi()),
+    path("ws/events/", EventsConsumer.as_asgi()),
+]
+
+application = TicketAuthMiddleware(URLRouter(websocket_urlpatterns))
