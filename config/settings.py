@@ -23,7 +23,10 @@ from .env import Env
 env = Env(os.environ)
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-DEBUG = env.flag("DEBUG", False)
+DEVELOPMENT = env.flag("DEBUG", False)
+# Also in development: Django's yellow pages would stand in for the service's own errors, and show more than a
+# phone on the same network should see.
+DEBUG = False
 
 # --- Keys
 
@@ -32,7 +35,7 @@ JWT_SIGNING_KEY = env.secret("JWT_SIGNING_KEY")
 JWT_VERIFYING_KEY = env.secret("JWT_VERIFYING_KEY")
 JWT_ALGORITHM = env.choice("JWT_ALGORITHM", "HS256", ("HS256", "RS256", "ES256"))
 
-if DEBUG:
+if DEVELOPMENT:
     SECRET_KEY = SECRET_KEY or keys.new()
     JWT_SIGNING_KEY = JWT_SIGNING_KEY or keys.new()
 else:
@@ -41,7 +44,7 @@ else:
 if JWT_ALGORITHM != "HS256":
     keys.pem("JWT_SIGNING_KEY", JWT_SIGNING_KEY, "PRIVATE")
     keys.pem("JWT_VERIFYING_KEY", JWT_VERIFYING_KEY, "PUBLIC")
-elif not DEBUG:
+elif not DEVELOPMENT:
     keys.strong("JWT_SIGNING_KEY", JWT_SIGNING_KEY)
     if JWT_SIGNING_KEY == SECRET_KEY:
         raise ImproperlyConfigured(f"JWT_SIGNING_KEY is the same as SECRET_KEY; expected another. {keys.HOW_TO}")
@@ -50,7 +53,7 @@ elif not DEBUG:
 
 PUBLIC_URL = env.text("PUBLIC_URL")
 _port = env.whole("PORT", 8000, least=1, most=65535)
-_at_home = [f"http://127.0.0.1:{_port}", f"http://localhost:{_port}"] if DEBUG else []
+_at_home = [f"http://127.0.0.1:{_port}", f"http://localhost:{_port}"] if DEVELOPMENT else []
 ALLOWED_ORIGINS = env.items("ALLOWED_ORIGINS", _at_home)
 TRUSTED_PROXIES = env.items("TRUSTED_PROXIES")
 LOGIN_RATE = env.text("LOGIN_RATE", "10/min")
@@ -67,8 +70,11 @@ _public = urlsplit(PUBLIC_URL)
 if PUBLIC_URL and _public.scheme not in {"http", "https"}:
     raise ImproperlyConfigured(f"PUBLIC_URL is {PUBLIC_URL!r}; expected one like https://tickets.example.com.")
 
-ALLOWED_HOSTS = env.items("ALLOWED_HOSTS", [_public.hostname] if _public.hostname else [])
-if not ALLOWED_HOSTS and not DEBUG:
+_own_names = [_public.hostname] if _public.hostname else []
+if DEVELOPMENT:
+    _own_names += ["localhost", "[::1]"]
+ALLOWED_HOSTS = env.items("ALLOWED_HOSTS", _own_names)
+if not ALLOWED_HOSTS:
     raise ImproperlyConfigured(
         "ALLOWED_HOSTS is not set, nor is PUBLIC_URL; expected the names that clients call the service by, "
         "such as tickets.example.com."
@@ -78,9 +84,8 @@ if not PUBLIC_URL and not ALLOWED_ORIGINS:
         "Neither PUBLIC_URL nor ALLOWED_ORIGINS is set; expected the service's own address or those of its pages, "
         "such as https://tickets.example.com."
     )
-if ALLOWED_HOSTS:
-    # A container's health check asks there.
-    ALLOWED_HOSTS.append("127.0.0.1")
+# A container's health check asks there.
+ALLOWED_HOSTS.append("127.0.0.1")
 
 CORS_ALLOWED_ORIGINS = ALLOWED_ORIGINS
 CORS_ALLOW_CREDENTIALS = True
@@ -103,7 +108,7 @@ CSRF_FAILURE_VIEW = "api.errors.csrf_failure"
 # --- Servers
 
 KEY_PREFIX = env.text("KEY_PREFIX", "ticketauth")
-REDIS_URL = env.secret("REDIS_URL", "redis://127.0.0.1:6379/0" if DEBUG else "")
+REDIS_URL = env.secret("REDIS_URL", "redis://127.0.0.1:6379/0" if DEVELOPMENT else "")
 if not REDIS_URL:
     raise ImproperlyConfigured("REDIS_URL is not set; expected an address such as redis://host:6379/0.")
 _tickets = addresses.redis_server("REDIS_URL", REDIS_URL)
@@ -121,7 +126,7 @@ CHANNEL_LAYERS = {
     ),
 }
 
-DATABASE_URL = env.secret("DATABASE_URL", f"sqlite:///{BASE_DIR / '.local' / 'db.sqlite3'}" if DEBUG else "")
+DATABASE_URL = env.secret("DATABASE_URL", f"sqlite:///{BASE_DIR / '.local' / 'db.sqlite3'}" if DEVELOPMENT else "")
 if not DATABASE_URL:
     raise ImproperlyConfigured(
         "DATABASE_URL is not set; expected an address such as postgres://user:password@host:5432/name."
@@ -235,5 +240,5 @@ USE_TZ = True
 _levels = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOGGING = logs.config(
     level=env.choice("LOG_LEVEL", "INFO", _levels),
-    style=env.choice("LOG_FORMAT", "text" if DEBUG else "json", ("json", "text")),
+    style=env.choice("LOG_FORMAT", "text" if DEVELOPMENT else "json", ("json", "text")),
 )
