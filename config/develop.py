@@ -11,6 +11,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -97,7 +98,8 @@ def embedded_valkey(port: int) -> Iterator[str]:
     except ImportError:
         raise ImproperlyConfigured(NO_VALKEY) from None
     try:
-        server = ValkeyServer(data_dir=LOCAL / f"valkey-{port}", loglevel="warning")
+        # Its own search for a port lets two that start together pick the same one.
+        server = ValkeyServer(port=_free_port(), data_dir=LOCAL / f"valkey-{port}", loglevel="warning")
     except ValkeyBinaryNotFoundError:
         raise ImproperlyConfigured(NO_VALKEY) from None
     # It inherits the mask: Ctrl-C is for us, and the sockets are closed before Valkey is.
@@ -112,6 +114,12 @@ def embedded_valkey(port: int) -> Iterator[str]:
     finally:
         _LAST_REDIS.unlink(missing_ok=True)
         server.stop()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+    return port
 
 
 def _find_running_valkey(env: Env) -> None:

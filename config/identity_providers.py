@@ -28,8 +28,8 @@ def issuers(env: Env) -> dict[str, dict[str, Any]]:
 def _key(env: Env) -> dict[str, str]:
     address, key = env.text("IDP_JWKS_URL"), env.secret("IDP_PUBLIC_KEY")
     if bool(address) == bool(key):
-        state = "both" if key else "neither"
-        raise ImproperlyConfigured(f"Of IDP_JWKS_URL and IDP_PUBLIC_KEY, {state} is set; expected one of them.")
+        state = "both are" if key else "neither is"
+        raise ImproperlyConfigured(f"Of IDP_JWKS_URL and IDP_PUBLIC_KEY, {state} set; expected one of them.")
     return {"JWKS_URL": address} if address else {"KEY": key}
 
 

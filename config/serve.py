@@ -34,7 +34,7 @@ def options(host: str, port: int) -> dict[str, Any]:
         # Channels' router knows no such scope.
         "lifespan": "off",
         "h11_max_incomplete_event_size": 131072,
-        "ws": "websockets-sansio",
+        "ws": "config.protocol:WebSocketProtocol",
         "ws_max_size": LARGEST_MESSAGE,
         "ws_ping_interval": 20.0,
         "ws_ping_timeout": 20.0,
