@@ -110,8 +110,14 @@ def _sentinel_host(server: Server) -> dict[str, Any]:
     }
 
 
-def database(url: str, *, statement_seconds: float, pool_size: int) -> dict[str, Any]:
+def database(url: str, *, password: str, statement_seconds: float, pool_size: int) -> dict[str, Any]:
     """An entry of DATABASES.
+
+    Args:
+        url: Where the database is.
+        password: What to log in with, where the address does not say.
+        statement_seconds: A statement that takes longer is given up; 0 for never.
+        pool_size: Connections of this process, at most.
 
     Raises:
         ImproperlyConfigured: The address is not of a known form. The message does not repeat it.
@@ -130,7 +136,7 @@ def database(url: str, *, statement_seconds: float, pool_size: int) -> dict[str,
         "ENGINE": "django.db.backends.postgresql",
         "NAME": name,
         "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
+        "PASSWORD": unquote(parts.password or "") or password,
         "HOST": unquote(parts.hostname or ""),
         "PORT": str(port or ""),
         "CONN_HEALTH_CHECKS": True,

@@ -63,19 +63,9 @@ def surroundings(env: Env, host: str, port: int) -> None:
     os.environ["DEBUG"] = "1"
     for name in ("SECRET_KEY", "JWT_SIGNING_KEY"):
         if not env.has(name) and not env.has(f"{name}_FILE"):
-            os.environ[name] = _kept_key(LOCAL / name.lower().replace("_", "-"))
+            os.environ[name] = keys.kept(LOCAL / name.lower().replace("_", "-"))
     if not is_loopback(host) and not env.has("ALLOWED_HOSTS"):
         os.environ["ALLOWED_HOSTS"] = "*"
-
-
-def _kept_key(path: Path) -> str:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode=0o600)
-    except FileExistsError:
-        return path.read_text(encoding="ascii")
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(key := keys.new())
-    return key
 
 
 def is_loopback(host: str) -> bool:

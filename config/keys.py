@@ -1,8 +1,11 @@
-"""Keys that are strong enough to sign with."""
+"""Keys that are strong enough to sign with, and keys that are kept: `python -m config.keys FOLDER`."""
 
 from __future__ import annotations
 
+import os
 import secrets
+import sys
+from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -18,6 +21,18 @@ HOW_TO = 'Make one: python3 -c "import secrets; print(secrets.token_urlsafe(48))
 def new() -> str:
     """A fresh key."""
     return secrets.token_urlsafe(48)
+
+
+def kept(path: Path, mode: int = 0o600) -> str:
+    """The key in a file; made where there is none."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError:
+        return path.read_text(encoding="ascii")
+    os.fchmod(descriptor, mode)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(key := new())
+    return key
 
 
 def weakness(key: str) -> str:
@@ -53,3 +68,15 @@ def pem(name: str, key: str, kind: str) -> str:
     if not (key.startswith("-----BEGIN ") and f"{kind} KEY-----" in key):
         raise ImproperlyConfigured(f"{name} is not PEM; expected -----BEGIN {kind} KEY----- ..., best by {name}_FILE.")
     return key
+
+
+def keep_all(folder: Path) -> None:
+    """Make what a deployment needs and has not."""
+    for name in ("secret-key", "jwt-signing-key"):
+        kept(folder / name)
+    # The database's own user reads this one.
+    kept(folder / "database-password", 0o644)
+
+
+if __name__ == "__main__":
+    keep_all(Path(sys.argv[1]))

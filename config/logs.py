@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_FIELDS = ("asctime", "levelname", "name", "message")
+from pythonjsonlogger.core import RESERVED_ATTRS
 
 
 def config(level: str, style: str) -> dict[str, Any]:
@@ -21,9 +21,11 @@ def config(level: str, style: str) -> dict[str, Any]:
         "formatters": {
             "json": {
                 "()": "pythonjsonlogger.json.JsonFormatter",
-                "fmt": list(_FIELDS),
-                "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
-                "datefmt": "%Y-%m-%dT%H:%M:%S%z",
+                "timestamp": "time",
+                "fmt": ["levelname", "name", "message"],
+                "rename_fields": {"levelname": "level", "name": "logger"},
+                # uvicorn repeats its messages in colours.
+                "reserved_attrs": [*RESERVED_ATTRS, "color_message"],
             },
             "text": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s", "datefmt": "%H:%M:%S"},
         },

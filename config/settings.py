@@ -134,6 +134,7 @@ if not DATABASE_URL:
 DATABASES = {
     "default": addresses.database(
         DATABASE_URL,
+        password=env.secret("DATABASE_PASSWORD"),
         statement_seconds=env.number("DATABASE_STATEMENT_TIMEOUT", 5.0),
         pool_size=env.whole("DATABASE_POOL_SIZE", 10, least=1),
     ),
@@ -236,6 +237,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
 TIME_ZONE = "UTC"
 USE_TZ = True
+
+# JWT_ISSUER and JWT_AUDIENCE tell tokens of two purposes apart; the development key has one.
+SILENCED_SYSTEM_CHECKS = ["ticketauth.W005"] if DEVELOPMENT else []
 
 _levels = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOGGING = logs.config(

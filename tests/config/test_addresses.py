@@ -17,8 +17,8 @@ def host(url):
     return addresses.channel_layer(url, Server.parse(url), "prefix")["CONFIG"]["hosts"][0]
 
 
-def database(url):
-    return addresses.database(url, statement_seconds=2.5, pool_size=4)
+def database(url, password=""):
+    return addresses.database(url, password=password, statement_seconds=2.5, pool_size=4)
 
 
 @pytest.mark.parametrize("url", ["redis://cache:6379/1", "rediss://cache:6379/1", "unix:///run/redis.sock?db=1"])
@@ -82,6 +82,11 @@ def test_a_postgres_address():
     assert made["PASSWORD"] == "p/w"
     assert (made["HOST"], made["PORT"], made["NAME"]) == ("db.example.com", "6432", "na-me")
     assert made["OPTIONS"]["sslmode"] == "require"
+
+
+def test_the_password_of_the_address_goes_before_the_one_beside_it():
+    assert database("postgres://app:in-it@db/name", "beside")["PASSWORD"] == "in-it"
+    assert database("postgres://app@db/name", "beside")["PASSWORD"] == "beside"
 
 
 def test_postgres_is_given_up_in_time():

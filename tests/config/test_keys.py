@@ -36,3 +36,11 @@ def test_a_key_that_is_not_pem():
 def test_the_one_liner_makes_a_strong_key(python, bare_environment):
     code = keys.HOW_TO.partition('"')[2].rpartition('"')[0]
     assert keys.weakness(python("-c", code, environment=bare_environment).stdout.strip()) == ""
+
+
+def test_a_kept_key_is_made_once_and_for_its_owner(tmp_path):
+    keys.keep_all(tmp_path)
+    made = {path: path.read_text() for path in tmp_path.iterdir()}
+    keys.keep_all(tmp_path)
+    assert {path: path.read_text() for path in tmp_path.iterdir()} == made
+    assert {path.name for path in made if path.stat().st_mode & 0o077} == {"database-password"}

@@ -2,6 +2,7 @@ import io
 import json
 import logging
 import logging.config
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -56,3 +57,4 @@ def test_json_has_the_facts_as_fields(production, python):
     ended = python("-c", code, environment=production | {"DJANGO_SETTINGS_MODULE": "config.settings"})
     line = json.loads(ended.stderr)
     assert (line["level"], line["logger"], line["scheme"]) == ("INFO", "ticketauth", "ticket")
+    assert datetime.fromisoformat(line["time"]).utcoffset() == timedelta(0)
