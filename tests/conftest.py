@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import jwt
@@ -27,7 +28,9 @@ PASSWORD = "correct horse battery staple"
 def valkey() -> Iterator[Redis]:
     """This process's Valkey, and a client of it."""
     django_settings.FOLDER.mkdir(mode=0o700, exist_ok=True)
-    server = ValkeyServer(unix_socket_path=django_settings.VALKEY_SOCKET, data_dir=django_settings.FOLDER / "valkey")
+    server = ValkeyServer(
+        port=0, unix_socket_path=django_settings.VALKEY_SOCKET, data_dir=django_settings.FOLDER / "valkey"
+    )
     server.start()
     with Redis(unix_socket_path=str(django_settings.VALKEY_SOCKET)) as client:
         yield client
@@ -41,6 +44,7 @@ class Service:
 
     port: int
     http: httpx.Client = field(init=False)
+    sockets: list[Handshake] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
@@ -66,18 +70,23 @@ class Service:
 
     def connect(self, query: str = "", path: str = "/ws/echo/", **kwargs: Any) -> Handshake:
         """A raw opening handshake."""
-        return handshake(self.port, f"{path}?{query}" if query else path, **kwargs)
+        answer = handshake(self.port, f"{path}?{query}" if query else path, **kwargs)
+        self.sockets.append(answer)
+        return answer
+
+    def close(self) -> None:
+        """Leave nothing open."""
+        self.http.close()
+        for socket in self.sockets:
+            socket.close()
 
 
 @pytest.fixture(scope="session")
 def uvicorn_server() -> Iterator[int]:
     """A real uvicorn on a real port, in a thread, so that a test can change the settings under it."""
-    from config.asgi import application
+    from config import serve
 
-    config = uvicorn.Config(
-        application, port=0, log_config=None, proxy_headers=False, ws="websockets-sansio", ws_max_size=65536
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(uvicorn.Config(**{**serve.options("127.0.0.1", 0), "log_config": None}))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -93,7 +102,7 @@ def service(transactional_db: None, uvicorn_server: int) -> Iterator[Service]:
     """The service, with an empty database."""
     service = Service(uvicorn_server)
     yield service
-    service.http.close()
+    service.close()
 
 
 @pytest.fixture
@@ -132,13 +141,20 @@ class Forge:
     def __init__(self, access: str) -> None:
         self.claims: dict[str, Any] = jwt.decode(access, options={"verify_signature": False})
 
+    def without(self, *names: str) -> Self:
+        """The forger who starts from fewer claims."""
+        self.claims = {name: value for name, value in self.claims.items() if name not in names}
+        return self
+
     def token(
         self, key: Any = None, algorithm: str = "HS256", headers: dict[str, Any] | None = None, **claims: Any
     ) -> str:
         """A token like the real one but for some claims; a claim of `...` is left out."""
         merged = {**self.claims, **claims}
         given = {name: value for name, value in merged.items() if value is not ...}
-        return jwt.encode(given, key or django_settings.JWT_SIGNING_KEY, algorithm, headers)
+        # Not `jwt.encode`, which has opinions on claims.
+        payload = json.dumps(given).encode()
+        return jwt.PyJWS().encode(payload, key or django_settings.JWT_SIGNING_KEY, algorithm, headers)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 
 from . import issuers, logins, users
 from .exceptions import NotAuthenticated
-from .types import Identity
+from .types import OURS, Identity
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -66,4 +66,4 @@ def identity_of(user: Any, auth: Any) -> Identity:
         return auth
     if not user.is_authenticated:
         raise NotAuthenticated("no_credential")
-    return Identity(users.OURS, users.subject_of(user))
+    return Identity(OURS, users.subject_of(user))

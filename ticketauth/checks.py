@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import Warning as CheckWarning
 from django.utils.module_loading import import_string
-from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt import settings as simplejwt
 
 from . import conf
 from .exceptions import Misconfigured
@@ -68,7 +69,7 @@ def ttl_is_short() -> Iterable[CheckMessage]:
 def jwt_stays_out_of_addresses() -> Iterable[CheckMessage]:
     """W003: a JWT is taken from the query."""
     if conf.current().JWT_QUERY:
-        yield Warning(
+        yield CheckWarning(
             "JWT_QUERY is on: access tokens in addresses end up in logs and histories (RFC 9700 4.3.2).",
             hint="Use a ticket, and remove TICKETAUTH['JWT_QUERY'].",
             id="ticketauth.W003",
@@ -85,14 +86,20 @@ def issuers_have_their_rules() -> Iterable[CheckMessage]:
 
 def _provider_problems(issuer: str, provider: Any) -> Iterable[tuple[str, str]]:
     known = {"AUDIENCE", "JWKS_URL", "KEY", "ALGORITHMS", "TYP", "CLAIM", "USERS"}
-    if not isinstance(issuer, str) or not issuer:
+    if not issuer:
         yield "is no issuer", "The key is the exact `iss` of the provider's tokens."
     if unknown := set(provider) - known:
         yield f"has unknown keys {sorted(unknown)}", f"It knows {sorted(known)}."
     if not provider.get("AUDIENCE"):
-        yield "has no AUDIENCE", "Set it to what the provider writes into `aud` for this service: else a token for any other works here."
+        yield (
+            "has no AUDIENCE",
+            "Set it to what the provider writes into `aud` for this service: else a token for any other works here.",
+        )
     if bool(provider.get("JWKS_URL")) == bool(provider.get("KEY")):
-        yield "needs one of JWKS_URL and KEY", "Set JWKS_URL to the provider's `jwks_uri`, or KEY to its public key in PEM."
+        yield (
+            "needs one of JWKS_URL and KEY",
+            "Set JWKS_URL to the provider's `jwks_uri`, or KEY to its public key in PEM.",
+        )
     algorithms = provider.get("ALGORITHMS", ["RS256"])
     if not algorithms or any(not str(name).startswith(("RS", "PS", "ES", "Ed")) for name in algorithms):
         yield f"has ALGORITHMS {algorithms!r}", "Only signatures with a public key: RS256, PS256, ES256, EdDSA."
@@ -105,15 +112,19 @@ def _provider_problems(issuer: str, provider: Any) -> Iterable[tuple[str, str]]:
 @_check
 def own_tokens_name_their_parties() -> Iterable[CheckMessage]:
     """W005, E005: audience and issuer of our own tokens are not checked. simplejwt accepts any by default."""
-    missing = [name for name in ("AUDIENCE", "ISSUER") if not getattr(api_settings, name)]
+    missing = [name for name in ("AUDIENCE", "ISSUER") if not getattr(simplejwt.api_settings, name)]
     if not missing:
         return
     names = " and ".join(missing)
-    foreign = bool(api_settings.JWK_URL)
-    kind = Error if foreign else Warning
+    foreign = bool(simplejwt.api_settings.JWK_URL)
+    kind = Error if foreign else CheckWarning
     yield kind(
         f"SIMPLE_JWT has no {names}: "
-        + ("tokens that the provider issues for any other service" if foreign else "tokens signed with the same key for another purpose")
+        + (
+            "tokens that the provider issues for any other service"
+            if foreign
+            else "tokens signed with the same key for another purpose"
+        )
         + " are not told apart.",
         hint=f"Set {names} in SIMPLE_JWT" + (", or move the provider to TICKETAUTH['ISSUERS']." if foreign else "."),
         id="ticketauth.E005" if foreign else "ticketauth.W005",
@@ -128,18 +139,24 @@ def store_is_reachable_by_settings() -> Iterable[CheckMessage]:
     try:
         configured_server()
     except Misconfigured as error:
-        yield Error(str(error), hint="Tickets need a server that runs scripts: Redis 6 or newer, or Valkey.", id="ticketauth.E006")
+        yield Error(
+            str(error),
+            hint="Tickets need a server that runs scripts: Redis 6 or newer, or Valkey.",
+            id="ticketauth.E006",
+        )
 
 
 @_check
 def cache_does_not_swallow_errors() -> Iterable[CheckMessage]:
     """W007: django-redis hides failures of the cache alias."""
     alias = settings.CACHES.get(conf.current().CACHE_ALIAS, {})
-    ignores = alias.get("OPTIONS", {}).get("IGNORE_EXCEPTIONS", getattr(settings, "DJANGO_REDIS_IGNORE_EXCEPTIONS", False))
+    ignores = alias.get("OPTIONS", {}).get(
+        "IGNORE_EXCEPTIONS", getattr(settings, "DJANGO_REDIS_IGNORE_EXCEPTIONS", False)
+    )
     if ignores:
-        yield Warning(
-            f"CACHES[{conf.current().CACHE_ALIAS!r}] has IGNORE_EXCEPTIONS: throttles count nothing while Redis is down.",
-            hint="Remove IGNORE_EXCEPTIONS and DJANGO_REDIS_IGNORE_EXCEPTIONS for this alias. Tickets themselves are not affected.",
+        yield CheckWarning(
+            f"CACHES[{conf.current().CACHE_ALIAS!r}] has IGNORE_EXCEPTIONS: throttles do not count when Redis is down.",
+            hint="Remove IGNORE_EXCEPTIONS and DJANGO_REDIS_IGNORE_EXCEPTIONS for it. Tickets are not affected.",
             id="ticketauth.W007",
         )
 
@@ -152,7 +169,7 @@ def channel_layer_waits() -> Iterable[CheckMessage]:
             continue
         hosts = layer.get("CONFIG", {}).get("hosts", ["default"])
         if any(not isinstance(host, dict) or host.get("socket_timeout", 5) is not None for host in hosts):
-            yield Warning(
+            yield CheckWarning(
                 f"CHANNEL_LAYERS[{name!r}]: with redis-py 8's default socket_timeout, idle sockets are cut after 5 s.",
                 hint="Write each host as {'address': 'redis://…', 'socket_timeout': None}.",
                 id="ticketauth.W008",
@@ -184,16 +201,16 @@ def _takes_cookies(schemes: Sequence[str]) -> bool:
 @_check
 def signing_key_is_strong() -> Iterable[CheckMessage]:
     """E010, W010: an HMAC key that can be guessed. A warning while DEBUG is on."""
-    if not api_settings.ALGORITHM.startswith("HS"):
+    if not simplejwt.api_settings.ALGORITHM.startswith("HS"):
         return
-    key = api_settings.SIGNING_KEY or ""
+    key = simplejwt.api_settings.SIGNING_KEY or ""
     raw = key.encode() if isinstance(key, str) else key
     if len(raw) >= SHORTEST_KEY and len(set(raw)) >= 8 and b"insecure" not in raw:
         return
-    kind = Warning if settings.DEBUG else Error
+    kind = CheckWarning if settings.DEBUG else Error
     yield kind(
         "The key that signs JWTs is weak: who guesses it is anybody.",
-        hint='Make one: python -c "import secrets; print(secrets.token_urlsafe(48))", and set SIMPLE_JWT["SIGNING_KEY"] '
-        "(by default it is SECRET_KEY).",
+        hint='Make one: python -c "import secrets; print(secrets.token_urlsafe(48))". Set SIMPLE_JWT["SIGNING_KEY"] '
+        "to it (by default it is SECRET_KEY).",
         id="ticketauth.W010" if settings.DEBUG else "ticketauth.E010",
     )

@@ -99,9 +99,11 @@ class Settings:
     LOGIN_MAX_AGE: int = _setting(30 * 24 * 3600, "Seconds after which a login ends, however often it is refreshed.")
     REFRESH_GRACE: int = _setting(10, "Seconds that the immediate predecessor of a refresh token still works.")
     USERS: Literal["database", "claims"] = _setting(
-        "database", "`claims`: users of our own tokens are made of the claims (simplejwt's `TokenUser`), without a table."
+        "database", "`claims`: users of our own tokens are made of the claims (simplejwt's `TokenUser`), without table."
     )  # fmt: skip
-    ISSUERS: Mapping[str, Mapping[str, Any]] = _setting({}, "Identity providers by their exact `iss`; see `docs/identity-providers.md`.")
+    ISSUERS: Mapping[str, Mapping[str, Any]] = _setting(
+        {}, "Identity providers by their exact `iss`; see `docs/identity-providers.md`."
+    )
 
     # What follows is read out of the above, once.
 
@@ -140,7 +142,9 @@ def current() -> Settings:
     if not isinstance(given, dict):
         raise Misconfigured(f"TICKETAUTH is {type(given).__name__}; expected dict.")
     if unknown := sorted(set(given) - set(hints)):
-        raise Misconfigured(f"TICKETAUTH has no key {unknown[0]!r}. It knows: {', '.join(f.name for f in fields(Settings))}.")
+        raise Misconfigured(
+            f"TICKETAUTH has no key {unknown[0]!r}. It knows: {', '.join(f.name for f in fields(Settings))}."
+        )
     return Settings(**{name: _checked(name, hints[name], value) for name, value in given.items()})
 
 
@@ -162,10 +166,17 @@ def close_rate() -> Rate | None:
     return Rate.parse("CLOSE_RATE", current().CLOSE_RATE)
 
 
-@functools.cache
 def store() -> TicketStore:
     """The ticket store of this process."""
-    return cast("TicketStore", import_string(current().STORE)())
+    given = current()
+    alias = getattr(django_settings, "CACHES", {}).get(given.CACHE_ALIAS)
+    return _store(given.STORE, given.REDIS_URL, given.KEY_PREFIX, given.FENCE, given.REDIS_DEADLINE, repr(alias))
+
+
+@functools.cache
+def _store(path: str, *settings: object) -> TicketStore:
+    """One store per set of settings, kept: it holds connections."""
+    return cast("TicketStore", import_string(path)())
 
 
 @functools.cache
@@ -184,7 +195,7 @@ def ticket_claims() -> Callable[..., Mapping[str, Any]] | None:
 def _forget(*, setting: str, **kwargs: object) -> None:
     """Django's `override_settings` has put other values in place."""
     if setting in {"TICKETAUTH", "CACHES", "SIMPLE_JWT"}:
-        for read in (current, origins, trusted_proxies, close_rate, store, schemes, ticket_claims):
+        for read in (current, origins, trusted_proxies, close_rate, schemes, ticket_claims):
             read.cache_clear()
 
 

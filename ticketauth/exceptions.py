@@ -1,16 +1,16 @@
 """Every refusal. The caller hears little (`code`, `detail`), the log hears which (`reason`).
 
-    TicketAuthError
-    ├── Misconfigured             a setting or a server that cannot work; the message says what to do
-    └── Refusal                   somebody is refused, and told so
-        ├── Malformed             400 / 4400   not the syntax, or more than one credential
-        ├── NotAuthenticated      401 / 4401   no credential, or one that is no good
-        ├── Forbidden             403 / 4403   the login is over, or not permitted here
-        │   └── OriginRefused     403          never upgraded
-        ├── NotFound              404          no such path; nothing was consumed
-        ├── TooLong               414 / 431    request line or headers
-        ├── TooMany               429 / 4429   a rate or a number
-        └── Unavailable           503 / 1013   a dependency is down
+TicketAuthError
+├── Misconfigured             a setting or a server that cannot work; the message says what to do
+└── Refusal                   somebody is refused, and told so
+    ├── Malformed             400 / 4400   not the syntax, or more than one credential
+    ├── NotAuthenticated      401 / 4401   no credential, or one that is no good
+    ├── Forbidden             403 / 4403   the login is over, or not permitted here
+    │   └── OriginRefused     403          never upgraded
+    ├── NotFound              404          no such path; nothing was consumed
+    ├── TooLong               414 / 431    request line or headers
+    ├── TooMany               429 / 4429   a rate or a number
+    └── Unavailable           503 / 1013   a dependency is down
 """
 
 from __future__ import annotations

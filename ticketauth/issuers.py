@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jwt
-from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt import settings as simplejwt
 
 from . import conf, users
 from .exceptions import NotAuthenticated, Unavailable
@@ -107,7 +107,7 @@ def _decode(
             algorithms=algorithms,
             audience=audience,
             issuer=issuer,
-            leeway=api_settings.LEEWAY or 0,
+            leeway=simplejwt.api_settings.LEEWAY or 0,
             options={"require": ["exp", *required], "verify_exp": verify_exp},
         )
         for name in ("exp", "iat", "nbf"):
@@ -134,13 +134,13 @@ def _snake(error: Exception) -> str:
 async def _verify_ours(
     token: str, headers: Mapping[str, Any], token_type: str, *, verify_exp: bool = True
 ) -> dict[str, Any]:
-    jti, type_claim = api_settings.JTI_CLAIM, api_settings.TOKEN_TYPE_CLAIM
+    jti, type_claim = simplejwt.api_settings.JTI_CLAIM, simplejwt.api_settings.TOKEN_TYPE_CLAIM
     claims = _decode(
         token,
         await _our_key(headers),
-        [api_settings.ALGORITHM],
-        audience=api_settings.AUDIENCE,
-        issuer=api_settings.ISSUER,
+        [simplejwt.api_settings.ALGORITHM],
+        audience=simplejwt.api_settings.AUDIENCE,
+        issuer=simplejwt.api_settings.ISSUER,
         required=[jti],
         verify_exp=verify_exp,
     )
@@ -152,15 +152,15 @@ async def _verify_ours(
 
 
 async def _our_key(headers: Mapping[str, Any]) -> Any:
-    if api_settings.ALGORITHM.startswith("HS"):
-        return api_settings.SIGNING_KEY
-    if api_settings.JWK_URL:
-        return await key_set(api_settings.JWK_URL).key(headers.get("kid"))
-    return api_settings.VERIFYING_KEY
+    if simplejwt.api_settings.ALGORITHM.startswith("HS"):
+        return simplejwt.api_settings.SIGNING_KEY
+    if simplejwt.api_settings.JWK_URL:
+        return await key_set(simplejwt.api_settings.JWK_URL).key(headers.get("kid"))
+    return simplejwt.api_settings.VERIFYING_KEY
 
 
 def _identity_of_ours(claims: dict[str, Any]) -> Identity:
-    subject = claims.get(api_settings.USER_ID_CLAIM)
+    subject = claims.get(simplejwt.api_settings.USER_ID_CLAIM)
     if isinstance(subject, bool) or not isinstance(subject, (str, int)):
         raise NotAuthenticated("token_subject")
     return Identity(
@@ -175,9 +175,9 @@ def _identity_of_ours(claims: dict[str, Any]) -> Identity:
 
 
 def _password_claim(claims: Mapping[str, Any]) -> str:
-    if not api_settings.CHECK_REVOKE_TOKEN:
+    if not simplejwt.api_settings.CHECK_REVOKE_TOKEN:
         return ""
-    claim = claims.get(api_settings.REVOKE_TOKEN_CLAIM)
+    claim = claims.get(simplejwt.api_settings.REVOKE_TOKEN_CLAIM)
     if not isinstance(claim, str) or not claim:
         raise NotAuthenticated("token_password_claim")
     return claim
@@ -185,7 +185,7 @@ def _password_claim(claims: Mapping[str, Any]) -> str:
 
 def _text(value: Any, what: str) -> str:
     """A text that a database takes: not empty, no NUL, no lone surrogate, not long."""
-    if not isinstance(value, str) or not 0 < len(value) <= 255 or "\0" in value or not value.isascii() and not _is_utf8(value):
+    if not isinstance(value, str) or not 0 < len(value) <= 255 or "\0" in value or not _is_utf8(value):
         raise NotAuthenticated(f"token_{what}")
     return value
 

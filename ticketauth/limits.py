@@ -32,7 +32,9 @@ class Rate:
             return None
         match = _RATE.fullmatch(text)
         if not match:
-            raise Misconfigured(f"{setting} is {text!r}; expected a rate like '60/min' (s, min, hour), or '0' for none.")
+            raise Misconfigured(
+                f"{setting} is {text!r}; expected a rate like '60/min' (s, min, hour), or '0' for none."
+            )
         return cls(int(match[1]), _SECONDS[match[2]])
 
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from django.contrib.sessions.backends.base import SessionBase
 from django.utils import timezone
-from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt import settings as simplejwt
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from . import conf, users
@@ -55,7 +55,7 @@ def rotate(claims: Mapping[str, Any]) -> RefreshToken:
         NotAuthenticated: The login is over, or the token was used before.
     """
     login = _live(claims["sid"])
-    jti = claims[api_settings.JTI_CLAIM]
+    jti = claims[simplejwt.api_settings.JTI_CLAIM]
     if jti == login.refresh_jti and not _advance(login, jti):
         login.refresh_from_db()
     if jti not in (login.refresh_jti, login.previous_jti) or not _in_grace(login, jti):
@@ -138,7 +138,7 @@ def _in_grace(login: Login, jti: str) -> bool:
 
 def _end(created_at: datetime, refreshed_at: datetime) -> datetime:
     max_age = timedelta(seconds=conf.current().LOGIN_MAX_AGE)
-    lifetime: timedelta = api_settings.REFRESH_TOKEN_LIFETIME
+    lifetime: timedelta = simplejwt.api_settings.REFRESH_TOKEN_LIFETIME
     return min(created_at + max_age, refreshed_at + lifetime)
 
 
@@ -150,7 +150,7 @@ def _session_end(session: SessionBase, created_at: datetime) -> datetime:
 def _token(login: Login, claims: Mapping[str, Any]) -> RefreshToken:
     """The login's good refresh token, with what a project added to its predecessor."""
     token = RefreshToken.for_user(login.user)
-    token[api_settings.JTI_CLAIM] = login.refresh_jti
+    token[simplejwt.api_settings.JTI_CLAIM] = login.refresh_jti
     token["sid"] = login.sid
     token["exp"] = int(login.expires_at.timestamp())
     for name, value in claims.items():

@@ -93,7 +93,7 @@ def redact(text: str) -> str:
 class RedactFilter(logging.Filter):
     """Redacts the message of every record that passes. For handlers: uvicorn's access log prints query strings.
 
-        "filters": {"redact": {"()": "ticketauth.logs.RedactFilter"}}
+    "filters": {"redact": {"()": "ticketauth.logs.RedactFilter"}}
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -33,15 +33,17 @@ class PerLoop(Generic[T]):
         if held := self._held.get(loop):
             return held[0]
         value = self._make()
-        holder = self._hold(value) if self._close else None
+        holder = self._hold(loop, value) if self._close else None
         self._held[loop] = (value, holder)
         if holder is not None:
             await anext(holder)
         return value
 
-    async def _hold(self, value: T) -> AsyncIterator[None]:
+    async def _hold(self, loop: asyncio.AbstractEventLoop, value: T) -> AsyncIterator[None]:
         try:
             yield
         finally:
+            # The value may know its loop, and then the loop would be held by what it holds.
+            self._held.pop(loop, None)
             if self._close:
                 await self._close(value)

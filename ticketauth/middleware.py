@@ -1,16 +1,15 @@
 """The ASGI middleware: carries out what `handshake` decides. The only module that speaks Channels' language.
 
-    application = ProtocolTypeRouter({
-        "http": get_asgi_application(),
-        "websocket": TicketAuthMiddlewareStack(URLRouter(websocket_urlpatterns)),
-    })
+application = ProtocolTypeRouter({
+    "http": get_asgi_application(),
+    "websocket": TicketAuthMiddlewareStack(URLRouter(websocket_urlpatterns)),
+})
 """
 
 from __future__ import annotations
 
 import functools
 import logging
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -91,9 +90,7 @@ class TicketAuthMiddleware:
         try:
             handshake.check_size(scope)
             resolves = functools.partial(routing.resolves, self.inner)
-            chosen = handshake.choose(
-                opening, self.schemes, conf.origins(), resolves=resolves, required=self.required
-            )
+            chosen = handshake.choose(opening, self.schemes, conf.origins(), resolves=resolves, required=self.required)
             if chosen is None:
                 return await self._anonymous(scope, opening)
             scheme, credential = chosen

@@ -1,8 +1,8 @@
 """For the tests of projects that use the library.
 
-    async def test_notes(user):
-        async with connect(application, "/ws/notes/", ticket=await ticket_for(user)) as socket:
-            await socket.send_json_to({"type": "ping"})
+async def test_notes(user):
+    async with connect(application, "/ws/notes/", ticket=await ticket_for(user)) as socket:
+        await socket.send_json_to({"type": "ping"})
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class TicketCommunicator(WebsocketCommunicator):
         self.scope["client"] = ("127.0.0.1", 50000)
         self.scope["extensions"] = {"websocket.http.response": {}} if denial else {}
 
-    async def open(self, timeout: float = 3) -> str | None:
+    async def open(self, timeout: float = 3) -> str | None:  # noqa: ASYNC109 -- as its siblings in Channels
         """Connect. Returns the selected subprotocol.
 
         Args:
@@ -78,7 +78,6 @@ class TicketCommunicator(WebsocketCommunicator):
         await self._raise_if_closed()
         subprotocol: str | None = answer.get("subprotocol")
         return subprotocol
-
 
     async def _raise_if_closed(self) -> None:
         """An application that accepts in order to close has ended by now."""

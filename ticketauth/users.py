@@ -18,8 +18,8 @@ from django.db import Error as DatabaseError
 from django.db import models
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
+from rest_framework_simplejwt import settings as simplejwt
 from rest_framework_simplejwt.models import TokenUser
-from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
 from . import conf
@@ -45,7 +45,7 @@ class Standing:
 
 def subject_of(user: Any) -> Subject:
     """What a token of ours says of a user, and nothing else: simplejwt's `USER_ID_FIELD`."""
-    return Subject(str(getattr(user, api_settings.USER_ID_FIELD)))
+    return Subject(str(getattr(user, simplejwt.api_settings.USER_ID_FIELD)))
 
 
 def from_claims(issuer: Issuer) -> bool:
@@ -128,8 +128,10 @@ def _users(identities: list[Identity]) -> dict[Identity, Any]:
     found: dict[Identity, Any] = {}
     ours = {identity: _key(identity.subject) for identity in identities if identity.issuer == OURS}
     if not from_claims(OURS) and (keys := {key for key in ours.values() if key is not None}):
-        field = api_settings.USER_ID_FIELD
-        users = {getattr(user, field): user for user in get_user_model()._default_manager.filter(**{f"{field}__in": keys})}
+        field = simplejwt.api_settings.USER_ID_FIELD
+        users = {
+            getattr(user, field): user for user in get_user_model()._default_manager.filter(**{f"{field}__in": keys})
+        }
         found.update({identity: users[key] for identity, key in ours.items() if key in users})
     mapped = [identity for identity in identities if identity.issuer != OURS and not from_claims(identity.issuer)]
     if mapped:
@@ -143,7 +145,7 @@ def _users(identities: list[Identity]) -> dict[Identity, Any]:
 def _key(subject: Subject) -> Any:
     """The subject as a value of the user's key field, or None where it cannot be one."""
     try:
-        field = get_user_model()._meta.get_field(api_settings.USER_ID_FIELD)
+        field: Any = get_user_model()._meta.get_field(simplejwt.api_settings.USER_ID_FIELD)
         value = field.to_python(subject)
         field.run_validators(value)
     except (ValidationError, ValueError, OverflowError, TypeError, FieldError):
@@ -162,7 +164,8 @@ def _any_of(identities: list[Identity]) -> models.Q:
 
 
 def _claimed_user(identity: Identity) -> TokenUser:
-    return TokenUser({**identity.claims, api_settings.USER_ID_CLAIM: identity.subject})
+    claims: Any = {**identity.claims, simplejwt.api_settings.USER_ID_CLAIM: identity.subject}
+    return TokenUser(claims)
 
 
 def _revocations(identities: list[Identity]) -> list[Revocation]:
@@ -174,7 +177,9 @@ def _without_login(identity: Identity, user: Any, revocations: list[Revocation],
         return "user_unknown"
     if not user.is_active:
         return "user_inactive"
-    if identity.password_claim and not constant_time_compare(identity.password_claim, get_md5_hash_password(user.password)):
+    if identity.password_claim and not constant_time_compare(
+        identity.password_claim, get_md5_hash_password(user.password)
+    ):
         return "password_changed"
     if identity.expires_at is not None and identity.expires_at <= now.timestamp():
         return "token_expired"

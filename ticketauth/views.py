@@ -20,7 +20,7 @@ from rest_framework.views import APIView
 from . import conf, logs, problems, routing, tickets
 from .address import client_address
 from .authentication import BearerAuthentication, SessionLoginAuthentication, identity_of
-from .exceptions import NotAuthenticated, Refusal, Unavailable
+from .exceptions import Refusal, Unavailable
 from .serializers import TicketRequest, TicketResponse
 from .signals import announce, ticket_issued, ticket_refused
 from .stores.base import Limit
@@ -36,9 +36,7 @@ _HEADERS = {
 def address_of(request: HttpRequest) -> str:
     """The client's address, through the trusted proxies."""
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
-    return client_address(
-        request.META.get("REMOTE_ADDR", ""), [forwarded] if forwarded else [], conf.trusted_proxies()
-    )
+    return client_address(request.META.get("REMOTE_ADDR", ""), [forwarded] if forwarded else [], conf.trusted_proxies())
 
 
 class TicketView(APIView):
@@ -47,7 +45,7 @@ class TicketView(APIView):
     A class of the project's own works here too; one that has `aauthenticate` does not cost a thread.
     """
 
-    http_method_names = ["post", "options"]  # noqa: RUF012 -- the base class's type
+    http_method_names = ["post", "options"]
     authentication_classes = (BearerAuthentication, SessionLoginAuthentication)
     permission_classes = ()
     throttle_classes = ()
@@ -61,7 +59,7 @@ class TicketView(APIView):
         """What Django REST framework's own does, without leaving the event loop."""
         self.args, self.kwargs = args, kwargs
         self.request = self.initialize_request(request, *args, **kwargs)
-        self.headers = dict(_HEADERS)
+        self.headers = {**self.default_response_headers, **_HEADERS}
         try:
             self.format_kwarg = None
             self.request.accepted_renderer, self.request.accepted_media_type = self.perform_content_negotiation(
@@ -79,7 +77,7 @@ class TicketView(APIView):
 
     async def _respond(self, request: Request) -> Response:
         if request.method == "OPTIONS":
-            return Response(status=204, headers={"Allow": "POST, OPTIONS"})
+            return Response(status=204)
         if request.method != "POST":
             raise drf.MethodNotAllowed(str(request.method))
         try:
@@ -89,9 +87,7 @@ class TicketView(APIView):
             level = logging.ERROR if isinstance(refusal, Unavailable) else logging.WARNING
             facts = {"outcome": "refused", "reason": refusal.reason, "address": address, **refusal.facts}
             logs.event(level, "issue", facts)
-            await announce(
-                ticket_refused, type(self), reason=refusal.reason, connection_id=None, address=address
-            )
+            await announce(ticket_refused, type(self), reason=refusal.reason, connection_id=None, address=address)
             raise
 
     async def post(self, request: Request) -> Response:
@@ -110,7 +106,9 @@ class TicketView(APIView):
         )
         facts = {"user": identity.subject, "issuer": identity.issuer, "sid": identity.sid, "address": address}
         fingerprint = logs.fingerprint(issued.value)
-        logs.event(logging.INFO, "issue", {"outcome": "issued", **facts, "path": ticket.path, "credential": fingerprint})
+        logs.event(
+            logging.INFO, "issue", {"outcome": "issued", **facts, "path": ticket.path, "credential": fingerprint}
+        )
         await announce(ticket_issued, type(self), identity=identity, path=ticket.path, address=address)
         expires_at = datetime.fromtimestamp(issued.expires_at, UTC)
         body = {"ticket_uuid": issued.value, "expires_in": issued.expires_in, "expires_at": expires_at}

@@ -7,6 +7,7 @@ from typing import ClassVar
 from ticketauth import conf, issuers
 from ticketauth.exceptions import NotAuthenticated
 from ticketauth.types import Identity, Opening
+
 from .base import Scope, authorization, only, without_authorization, without_headers, without_parameter
 
 

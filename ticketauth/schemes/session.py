@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from ticketauth import logins
 from ticketauth.exceptions import NotAuthenticated
 from ticketauth.types import Identity, Opening
+
 from .base import Scope
 
 
@@ -32,7 +33,8 @@ class Session:
         return values[0] if values else None
 
     async def authenticate(self, credential: str, opening: Opening) -> Identity:
-        return await database_sync_to_async(_identify)(credential)
+        identity: Identity = await database_sync_to_async(_identify)(credential)
+        return identity
 
     def hide(self, scope: Scope) -> Scope:
         """The cookie stays: what is inside may want the session."""
@@ -43,7 +45,7 @@ def _identify(session_key: str) -> Identity:
     store: Any = import_module(settings.SESSION_ENGINE).SessionStore
     session: SessionBase = store(session_key)
     # All that `get_user` looks at is the session; it checks the backend and the auth hash.
-    user = get_user(cast(HttpRequest, SimpleNamespace(session=session)))
+    user = get_user(cast("HttpRequest", SimpleNamespace(session=session)))
     if not user.is_authenticated:
         raise NotAuthenticated("session_unknown")
     identity = logins.of_session(session, user)

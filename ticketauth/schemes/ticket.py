@@ -7,6 +7,7 @@ from typing import ClassVar
 from ticketauth import conf, tickets
 from ticketauth.types import Opening, Ticket
 from ticketauth.wire import SUBPROTOCOL_TICKET_PREFIX
+
 from .base import Scope, authorization, only, without_authorization, without_headers, without_parameter
 
 

@@ -30,7 +30,7 @@ class Command(BaseCommand):
         """Issue and print."""
         users_ = get_user_model()
         try:
-            user = users_._default_manager.get_by_natural_key(options["username"])  # type: ignore[attr-defined]
+            user = users_._default_manager.get_by_natural_key(options["username"])
         except users_.DoesNotExist:
             raise CommandError(f"There is no user {options['username']!r}.") from None
         given = conf.current()
@@ -41,7 +41,9 @@ class Command(BaseCommand):
         except TicketAuthError as error:
             facts = ", ".join(getattr(error, "facts", {}).values())
             raise CommandError(f"No ticket: {error}. {facts}") from error
-        address = f"{options['url'] or _public_url()}{options['path'] or '/ws/'}?{given.TICKET_QUERY_PARAM}={issued.value}"
+        address = (
+            f"{options['url'] or _public_url()}{options['path'] or '/ws/'}?{given.TICKET_QUERY_PARAM}={issued.value}"
+        )
         self.stdout.write(issued.value)
         self.stderr.write(f"Good for {issued.expires_in} s, once: {address}")
 
