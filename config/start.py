@@ -32,7 +32,7 @@ def require_sane_settings() -> None:
     Raises:
         ImproperlyConfigured: There are errors.
     """
-    messages = run_checks()
+    messages = [message for message in run_checks() if not message.is_silenced()]
     for message in messages:
         if not message.is_serious():
             _log.warning("%s", _sentence(message))

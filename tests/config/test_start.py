@@ -27,7 +27,7 @@ def surroundings(bare_environment, free_port):
 def service(start, surroundings):
     """`make run`, listening."""
     running = start("-m", "config.develop", environment=surroundings)
-    running.wait_for("-m websockets")
+    assert "WARNING" not in running.wait_for("-m websockets")
     return running
 
 
@@ -188,6 +188,13 @@ def test_a_check_that_warns_is_logged(check, caplog):
     check(lambda **_: [checks.Warning("Not so good.", id="tests.W001")])
     start.require_sane_settings()
     assert "tests.W001: Not so good." in caplog.messages
+
+
+def test_a_check_that_is_silenced_is_not(check, caplog, settings):
+    settings.SILENCED_SYSTEM_CHECKS = ["tests.W001"]
+    check(lambda **_: [checks.Warning("Not so good.", id="tests.W001")])
+    start.require_sane_settings()
+    assert "tests.W001: Not so good." not in caplog.messages
 
 
 @pytest.mark.parametrize("kind", [ImproperlyConfigured, Misconfigured])
