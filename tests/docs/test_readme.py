@@ -27,7 +27,8 @@ from ticketauth.testing import Refused, connect
 User.objects.create_user("ada", password="pw")
 client = Client(SERVER_NAME="localhost")
 access = client.post("/api/token/", {"username": "ada", "password": "pw"}).json()["access"]
-ticket = client.post("/api/tickets/", headers={"Authorization": f"Bearer {access}"}).json()["ticket_uuid"]
+bearer = {"Authorization": f"Bearer {access}"}
+ticket = client.post("/api/tickets/", headers=bearer, content_type="application/json").json()["ticket_uuid"]
 
 async def walk():
     async with connect(application, "/ws/hello/", ticket=ticket) as socket:
