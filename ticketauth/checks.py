@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -62,6 +63,18 @@ def ttl_is_short() -> Iterable[CheckMessage]:
             f"TICKET_TTL is {ttl} s; a ticket is a bearer credential in an address.",
             hint=f"Set TICKETAUTH['TICKET_TTL'] to between 1 and {conf.LONGEST_TTL}.",
             id="ticketauth.E002",
+        )
+
+
+@_check
+def prefix_is_plain() -> Iterable[CheckMessage]:
+    """E011: braces in the prefix would take the keys of one ticket to different nodes of a Cluster."""
+    prefix = conf.current().KEY_PREFIX
+    if not re.fullmatch(r"[\w.:-]{1,64}", prefix, re.ASCII):
+        yield Error(
+            f"KEY_PREFIX is {prefix!r}.",
+            hint="Set TICKETAUTH['KEY_PREFIX'] to at most 64 letters, digits, and . : _ -",
+            id="ticketauth.E011",
         )
 
 

@@ -170,7 +170,8 @@ def store() -> TicketStore:
     """The ticket store of this process."""
     given = current()
     alias = getattr(django_settings, "CACHES", {}).get(given.CACHE_ALIAS)
-    return _store(given.STORE, given.REDIS_URL, given.KEY_PREFIX, given.FENCE, given.REDIS_DEADLINE, repr(alias))
+    bounds = (given.REDIS_POOL_SIZE, given.REDIS_DEADLINE)
+    return _store(given.STORE, given.REDIS_URL, given.KEY_PREFIX, given.FENCE, bounds, repr(alias))
 
 
 @functools.cache

@@ -17,7 +17,7 @@ from .exceptions import Malformed, NotAuthenticated, NotFound, OriginRefused, Re
 from .origin import OriginPolicy
 from .schemes.base import Scheme, Scope
 from .types import ConnectionId, Opening
-from .wire import SUBPROTOCOL, SUBPROTOCOL_TICKET_PREFIX
+from .wire import SUBPROTOCOL, SUBPROTOCOL_TICKET_PREFIX, UNAVAILABLE, UNAVAILABLE_DAPHNE
 
 LONGEST_TARGET = 8192
 """Bytes of path and query."""
@@ -188,8 +188,14 @@ class Answer:
     close_reason: str
 
 
-def answer(refusal: Refusal, schemes: Sequence[Scheme]) -> Answer:
-    """What the client is told: the same to the byte for the same kind of refusal (ASVS 16.5.1)."""
+def answer(refusal: Refusal, schemes: Sequence[Scheme], extensions: Mapping[str, Any]) -> Answer:
+    """What the client is told: the same to the byte for the same kind of refusal (ASVS 16.5.1).
+
+    Args:
+        refusal: What to say.
+        schemes: Those of the route, for `WWW-Authenticate`.
+        extensions: What the server offers. Daphne, alone in offering no denial, cannot send 1013 either.
+    """
     body = json.dumps(problem(refusal)).encode()
     headers = [
         (b"content-type", b"application/problem+json"),
@@ -203,7 +209,9 @@ def answer(refusal: Refusal, schemes: Sequence[Scheme]) -> Answer:
     challenges = [scheme.challenge for scheme in schemes if scheme.challenge] or ["Ticket"]
     if refusal.status == 401:
         headers.append((b"www-authenticate", ", ".join(challenges).encode()))
-    return Answer(refusal.status, headers, body, refusal.close.code, reason)
+    daphne = refusal.close is UNAVAILABLE and "websocket.http.response" not in extensions
+    close = UNAVAILABLE_DAPHNE if daphne else refusal.close
+    return Answer(refusal.status, headers, body, close.code, reason)
 
 
 def problem(refusal: Refusal) -> dict[str, Any]:

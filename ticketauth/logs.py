@@ -6,6 +6,7 @@ are escaped, so that nobody writes lines of their own (ASVS 16.4.1).
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
@@ -13,9 +14,11 @@ import re
 import time
 from typing import Any
 
-from .exceptions import Malformed, Refusal, Unavailable
+from . import conf
+from .exceptions import Malformed, Misconfigured, Refusal, Unavailable
 from .schemes.base import Scheme
 from .types import Connection, Opening
+from .wire import SUBPROTOCOL_TICKET_PREFIX
 
 _log = logging.getLogger("ticketauth")
 
@@ -45,8 +48,8 @@ class Decision:
         self._facts: dict[str, Any] = {
             "connection_id": opening.connection_id,
             "address": opening.address,
-            "origin": " ".join(opening.header("origin"))[:200],
-            "path": opening.path[:200],
+            "origin": redact(" ".join(opening.header("origin"))[:200]),
+            "path": redact(opening.path[:200]),
         }
 
     def presented(self, scheme: Scheme, credential: str) -> None:
@@ -71,23 +74,33 @@ class Decision:
 
 
 _REDACTED = "[redacted]"
-
-# A JWT; a ticket anywhere, with or without its secret; the value of a parameter that carries a credential.
-_JWT = r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"
-_TICKET = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}(?:\.[A-Za-z0-9_-]{43})?"
-_SECRETS = re.compile(rf"{_JWT}|{_TICKET}", re.ASCII | re.IGNORECASE)
+_JWT = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", re.ASCII)
+_PRESENTED = re.compile(rf"({re.escape(SUBPROTOCOL_TICKET_PREFIX)}|\b(?:Ticket|Bearer) +)[^\s,\"']+", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def redact(text: str) -> str:
-    """The text without tickets, JWTs and the values of credential parameters, and without control characters."""
-    from . import conf
-
-    given = conf.current()
-    names = "|".join(re.escape(name) for name in (given.TICKET_QUERY_PARAM, given.JWT_QUERY_PARAM))
-    text = re.sub(rf"\b({names})=[^&\s\"']*", rf"\1={_REDACTED}", text)
-    text = _SECRETS.sub(_REDACTED, text)
+    """The text without credentials (JWTs, what follows the name of a credential parameter or scheme), and without
+    control characters.
+    """
+    text = _named(*_parameters()).sub(rf"\1{_REDACTED}", text)
+    text = _PRESENTED.sub(rf"\1{_REDACTED}", _JWT.sub(_REDACTED, text))
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def _parameters() -> tuple[str, str, str]:
+    """The names that credentials go by; the default ones while the settings are wrong, for that is logged too."""
+    try:
+        given = conf.current()
+    except Misconfigured:
+        given = conf.Settings()
+    return given.TICKET_QUERY_PARAM, given.JWT_QUERY_PARAM, given.JWT_COOKIE
+
+
+@functools.cache
+def _named(*names: str) -> re.Pattern[str]:
+    alternatives = "|".join(re.escape(name) for name in names)
+    return re.compile(rf"(\b(?:{alternatives})[\"']?\s*[=:]\s*[\"']?)[^&\s;,\"']+")
 
 
 class RedactFilter(logging.Filter):

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from channels.sessions import SessionMiddlewareStack
+from django.db import Error as DatabaseError
 
 from . import conf, handshake, logs, routing, users
 from .exceptions import NotAuthenticated, Refusal, Unavailable
@@ -98,6 +99,8 @@ class TicketAuthMiddleware:
             return await self._authenticated(scope, opening, scheme, credential)
         except Refusal:
             raise
+        except (DatabaseError, TimeoutError) as error:
+            raise Unavailable("database") from error
         except Exception as error:
             _log.exception("a handshake failed", extra={"connection_id": opening.connection_id})
             raise Unavailable("internal") from error
@@ -130,14 +133,15 @@ class TicketAuthMiddleware:
         return {**scope, "user": standing.user, "ticket": None, "ticketauth": connection}
 
     async def _refuse(self, refusal: Refusal, opening: Opening, scope: Scope, receive: Receive, send: Send) -> None:
+        extensions = scope.get("extensions") or {}
         way = handshake.way_of(
             refusal,
             opening,
             profile=conf.current().REFUSAL_PROFILE,
-            extensions=scope.get("extensions") or {},
+            extensions=extensions,
             may_upgrade=lambda: self._upgrades.take(opening.address, conf.close_rate()),
         )
-        told = handshake.answer(refusal, self.schemes)
+        told = handshake.answer(refusal, self.schemes, extensions)
         await receive()
         if way is Way.DENIAL:
             await send({"type": "websocket.http.response.start", "status": told.status, "headers": told.headers})

@@ -54,7 +54,8 @@ def _headers(refusal: Refusal) -> dict[str, str]:
     if refusal.retry_after is not None:
         headers["Retry-After"] = str(refusal.retry_after)
     if refusal.status == 401:
-        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+        # RFC 6750 3.1: no error code where no credential was sent.
+        headers["WWW-Authenticate"] = "Bearer" if refusal.reason == "no_credential" else 'Bearer error="invalid_token"'
     return headers
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework import exceptions as drf
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -20,7 +21,7 @@ from rest_framework.views import APIView
 from . import conf, logs, problems, routing, tickets
 from .address import client_address
 from .authentication import BearerAuthentication, SessionLoginAuthentication, identity_of
-from .exceptions import Refusal, Unavailable
+from .exceptions import NotAuthenticated, Refusal, Unavailable
 from .serializers import TicketRequest, TicketResponse
 from .signals import announce, ticket_issued, ticket_refused
 from .stores.base import Limit
@@ -46,7 +47,7 @@ class TicketView(APIView):
     """
 
     http_method_names = ["post", "options"]
-    authentication_classes = (BearerAuthentication, SessionLoginAuthentication)
+    authentication_classes: Sequence[type[BaseAuthentication]] = (BearerAuthentication, SessionLoginAuthentication)
     permission_classes = ()
     throttle_classes = ()
     parser_classes = (JSONParser,)
@@ -123,7 +124,7 @@ class TicketView(APIView):
                 return identity_of(*found)
         if conf.current().GUEST_TICKETS:
             return GUEST
-        raise drf.NotAuthenticated
+        raise NotAuthenticated("no_credential")
 
     def _path(self, request: Request) -> str:
         serializer = TicketRequest(data=request.data or {})

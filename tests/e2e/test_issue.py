@@ -256,6 +256,10 @@ def _wait_until_left(valkey: Redis, milliseconds: int) -> None:
 class TestR7:
     """Not stored in the clear."""
 
+    @pytest.fixture(autouse=True)
+    def _alone(self, valkey: Redis) -> None:
+        valkey.flushall()
+
     def test_the_ticket_is_in_no_command_no_key_and_no_value(
         self, service: Service, access: str, valkey: Redis
     ) -> None:

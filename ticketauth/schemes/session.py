@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, ClassVar, cast
@@ -12,7 +13,7 @@ from django.contrib.auth import get_user
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 
-from ticketauth import logins
+from ticketauth import conf, logins
 from ticketauth.exceptions import NotAuthenticated
 from ticketauth.types import Identity, Opening
 
@@ -33,7 +34,8 @@ class Session:
         return values[0] if values else None
 
     async def authenticate(self, credential: str, opening: Opening) -> Identity:
-        identity: Identity = await database_sync_to_async(_identify)(credential)
+        async with asyncio.timeout(conf.current().DATABASE_DEADLINE):
+            identity: Identity = await database_sync_to_async(_identify)(credential)
         return identity
 
     def hide(self, scope: Scope) -> Scope:

@@ -1,0 +1,63 @@
+"""What is logged, and what is not."""
+
+import json
+import logging
+
+import pytest
+
+from ticketauth import logs
+
+TICKET = "0b0f4a3c-6f0c-4a43-9d0f-2f1f5d5c7a11"
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"GET /ws/?ticket_uuid={TICKET} HTTP/1.1",
+        f"GET /ws/?a=1&ticket_uuid={TICKET}.{'A' * 43}&b=2",
+        f"Sec-WebSocket-Protocol: ticketauth.v1, ticketauth.ticket.{TICKET}",
+        f"Authorization: Ticket {TICKET}",
+        f"authorization: bearer {JWT}",
+        f"GET /ws/?token={JWT}",
+        "GET /ws/?token=opaque" + TICKET,
+        f"Cookie: access_token={JWT}; a=b",
+        f"a JWT anywhere {JWT}",
+        json.dumps({"ticket_uuid": TICKET}),
+        repr({"ticket_uuid": TICKET}),
+    ],
+)
+def test_a_credential_is_redacted(text: str) -> None:
+    redacted = logs.redact(text)
+    assert TICKET not in redacted
+    assert JWT not in redacted
+    assert "[redacted]" in redacted
+
+
+def test_other_ids_stay() -> None:
+    assert TICKET in logs.redact(f"user={TICKET} /rooms/{TICKET}/")
+
+
+def test_nobody_writes_lines_of_their_own() -> None:
+    assert logs.redact("a\nb\x1b[31m\u2028c") == "a\\x0ab\\x1b[31m\\x2028c"
+
+
+def test_the_names_follow_the_settings(settings) -> None:
+    settings.TICKETAUTH = {**settings.TICKETAUTH, "TICKET_QUERY_PARAM": "pass"}
+    assert TICKET not in logs.redact(f"?pass={TICKET}")
+
+
+def test_wrong_settings_do_not_stop_the_log(settings) -> None:
+    settings.TICKETAUTH = {"NO_SUCH": 1}
+    assert TICKET not in logs.redact(f"?ticket_uuid={TICKET}")
+
+
+def test_the_filter_redacts_message_and_arguments() -> None:
+    record = logging.LogRecord("x", logging.INFO, __file__, 1, "%s and %d", (f"?ticket_uuid={TICKET}", 7), None)
+    assert logs.RedactFilter().filter(record)
+    assert record.getMessage() == "?ticket_uuid=[redacted] and 7"
+
+
+def test_a_value_from_outside_is_quoted(caplog: pytest.LogCaptureFixture) -> None:
+    logs.event(logging.WARNING, "handshake", {"origin": 'x" outcome=admitted\n', "empty": "", "none": None})
+    assert caplog.records[0].getMessage() == 'handshake origin="x\\" outcome=admitted\\n"'

@@ -1,0 +1,127 @@
+"""Read again at every step, many at once."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from channels.db import database_sync_to_async
+from django.contrib.auth.models import User
+from django.db import DatabaseError, connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from rest_framework_simplejwt.utils import get_md5_hash_password
+
+from ticketauth import logins, users
+from ticketauth.batch import Batcher
+from ticketauth.exceptions import NotAuthenticated, Unavailable
+from ticketauth.models import Login, Revocation
+from ticketauth.types import OURS, Identity, Sid, Subject
+
+
+@pytest.fixture
+def login(owner: User) -> Login:
+    logins.start(owner)
+    return Login.objects.get()
+
+
+def identity_of(login: Login, **changes) -> Identity:
+    return Identity(OURS, Subject(str(login.user_id)), Sid(login.sid), **changes)
+
+
+class TestQueries:
+    def test_user_and_login_are_one_query(self, login: Login) -> None:
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            standings = users._read_all([identity_of(login)] * 5)
+        assert len(queries) == 1
+        assert {standing.user.username for standing in standings} == {"owner"}
+
+    async def test_who_comes_during_a_query_shares_the_next(self) -> None:
+        calls: list[int] = []
+
+        def read(questions):
+            calls.append(len(questions))
+            return [question * 2 for question in questions]
+
+        batcher = Batcher(read)
+        first = asyncio.create_task(batcher.ask(0))
+        await asyncio.sleep(0)
+        others = [asyncio.create_task(batcher.ask(number)) for number in range(1, 51)]
+        assert await asyncio.gather(first, *others) == [number * 2 for number in range(51)]
+        assert len(calls) <= 3
+
+    async def test_one_who_gives_up_disturbs_nobody(self) -> None:
+        batcher: Batcher[int, int] = Batcher(lambda questions: questions)
+        patient, impatient = asyncio.create_task(batcher.ask(1)), asyncio.create_task(batcher.ask(2))
+        await asyncio.sleep(0)
+        impatient.cancel()
+        assert await patient == 1
+
+    async def test_all_who_wait_hear_of_a_failure(self) -> None:
+        def read(questions):
+            raise DatabaseError("gone")
+
+        batcher = Batcher(read)
+        outcomes = await asyncio.gather(batcher.ask(1), batcher.ask(2), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [DatabaseError, DatabaseError]
+        with pytest.raises(DatabaseError):
+            await batcher.ask(3)
+
+
+class TestStanding:
+    async def test_it_ends_with_the_login(self, login: Login) -> None:
+        standing = await users.read(identity_of(login, expires_at=1.0))
+        assert standing.expires_at == login.expires_at.timestamp()
+
+    async def test_without_login_with_the_token(self, owner: User) -> None:
+        ends = timezone.now().timestamp() + 60
+        assert (await users.read(Identity(OURS, Subject(str(owner.pk)), expires_at=ends))).expires_at == ends
+
+    async def test_one_poisoned_subject_spoils_no_batch(self, owner: User) -> None:
+        poisoned = [Identity(OURS, Subject(text)) for text in ("x", "9" * 40, "1.5", "-1", "")]
+        good = Identity(OURS, Subject(str(owner.pk)))
+        outcomes = await asyncio.gather(*(users.read(one) for one in [*poisoned[:4], good]), return_exceptions=True)
+        assert [isinstance(outcome, NotAuthenticated) for outcome in outcomes] == [True] * 4 + [False]
+
+    @pytest.mark.parametrize(("age", "refused"), [(-60, False), (60, True)])
+    async def test_ours_without_login_can_be_revoked_by_user(self, owner: User, age: int, refused: bool) -> None:
+        now = timezone.now()
+        await Revocation.objects.acreate(
+            issuer="", subject=str(owner.pk), revoked_at=now + timedelta(seconds=age), expires_at=now
+        )
+        identity = Identity(OURS, Subject(str(owner.pk)), issued_at=now.timestamp())
+        if refused:
+            with pytest.raises(NotAuthenticated):
+                await users.read(identity)
+        else:
+            await users.read(identity)
+
+    async def test_simplejwts_password_claim_is_honoured(self, owner: User) -> None:
+        claim = get_md5_hash_password(owner.password)
+        identity = Identity(OURS, Subject(str(owner.pk)), password_claim=claim)
+        await users.read(identity)
+        await User.objects.aupdate(password="another")
+        with pytest.raises(NotAuthenticated, match="password_changed"):
+            await users.read(identity)
+
+    async def test_a_rotated_secret_key_ends_no_login(self, login: Login, settings) -> None:
+        settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+        settings.SECRET_KEY = "another key of more than fifty characters, for Django to be content"
+        await users.read(identity_of(login))
+
+    async def test_a_silent_database_is_unavailable(self, owner: User, monkeypatch, settings) -> None:
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "DATABASE_DEADLINE": 0.05}
+        release = asyncio.Event()
+        monkeypatch.setattr(Batcher, "ask", lambda self, question: release.wait())
+        with pytest.raises(Unavailable):
+            await users.read(Identity(OURS, Subject(str(owner.pk))))
+
+
+async def test_logins_that_are_over_are_cleared(login: Login, owner: User) -> None:
+    await database_sync_to_async(logins.start)(owner)
+    await Login.objects.filter(pk=login.pk).aupdate(expires_at=timezone.now() - timedelta(days=1))
+    assert await database_sync_to_async(logins.clear)() == 1
+    assert await Login.objects.acount() == 1
