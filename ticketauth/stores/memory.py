@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ticketauth.exceptions import NotAuthenticated, TooMany
 from ticketauth.types import ConnectionId, Nonce, TicketValue
+
 from .base import Limit
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -19,12 +21,14 @@ from redis.asyncio import Redis, RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 from ticketauth import conf
 from ticketauth.exceptions import Misconfigured, NotAuthenticated, TooMany, Unavailable
 from ticketauth.loops import PerLoop
 from ticketauth.types import ConnectionId, Nonce, TicketValue
+
 from .base import Limit
 from .server import Server
 
@@ -52,7 +56,7 @@ if redis.call('EXISTS', KEYS[1]) == 1 then return {'ok'} end
 for i = 2, #KEYS do
   local left = redis.call('PTTL', KEYS[i])
   if left == -1 then redis.call('DEL', KEYS[i]) end
-  if left > 0 and tonumber(redis.call('GET', KEYS[i])) >= tonumber(ARGV[2 * i]) then return {'rate', left} end
+  if left >= 0 and tonumber(redis.call('GET', KEYS[i])) >= tonumber(ARGV[2 * i]) then return {'rate', left} end
 end
 redis.call('SET', KEYS[1], fence .. ' ' .. ARGV[2], 'PX', ARGV[3])
 for i = 2, #KEYS do
@@ -63,8 +67,8 @@ return {'ok'}
 )
 
 # KEYS: ticket, spent-mark   ARGV: fence on/off, nonce, connection
-# DEL comes before SET: when memory is full, SET fails and DEL does not, so the ticket is gone either way; all that a
-# failed SET loses is the answer to a retry.
+# DEL comes before SET: when memory is full, a SET that comes first fails and leaves the ticket good. After DEL it
+# works, for a server lets a script that has begun to write go on; were it to fail, a retry would be told `unknown`.
 _TAKE = (
     _PRIMARY
     + """
@@ -96,19 +100,32 @@ class _Script:
 _PUT_SCRIPT = _Script(_PUT)
 _TAKE_SCRIPT = _Script(_TAKE)
 
-_HINTS = {
-    "OOM": "redis_full",
-    "READONLY": "redis_readonly",
-    "NOAUTH": "redis_auth",
-    "WRONGPASS": "redis_auth",
-    "NOPERM": "redis_permission",
-    "MISCONF": "redis_disk",
-    "CLUSTERDOWN": "redis_cluster_down",
-    "LOADING": "redis_loading",
-    "unknown command": "redis_too_old",
-    "permission": "redis_permission",
+_REASONS: Mapping[type[Exception], str] = {
+    redis_errors.OutOfMemoryError: "redis_full",
+    redis_errors.ReadOnlyError: "redis_readonly",
+    redis_errors.AuthenticationError: "redis_auth",
+    redis_errors.NoPermissionError: "redis_permission",
+    redis_errors.BusyLoadingError: "redis_loading",
+    redis_errors.ClusterDownError: "redis_cluster_down",
 }
-"""Part of an error's text -> the reason in the log."""
+"""What redis-py tells apart -> the reason in the log. Some are connection errors to it, some answers."""
+
+_WORDS = {
+    "misconf": "redis_disk",
+    "noreplicas": "redis_replicas",
+    # INFO, inside the script: Valkey and Redis 7, Redis 6, and where it is renamed away.
+    "no permissions": "redis_permission",
+    "can't run this command": "redis_permission",
+    "called from script": "redis_permission",
+    "unknown command": "redis_too_old",
+    "non deterministic": "redis_too_old",
+}
+"""Part of an error's text, in lower case -> the reason, for those that redis-py does not tell apart."""
+
+_HINTS = {
+    "redis_permission": "allow +info, +eval and +evalsha and the keys to this user, or set FENCE to 'off'",
+    "redis_too_old": "the server must know EVAL and EVALSHA as Redis 5 or newer does",
+}
 
 
 class RedisStore:
@@ -171,10 +188,8 @@ class RedisStore:
             async with asyncio.timeout(self._deadline):
                 client = await self._clients.get()
                 reply = await client.run(script, keys, [self._fence, *arguments])
-        except redis_errors.ResponseError as error:
+        except (redis_errors.RedisError, redis_errors.RedisClusterException, OSError, TimeoutError) as error:
             raise _unavailable(error) from error
-        except (redis_errors.RedisError, OSError, TimeoutError) as error:
-            raise _failed("redis_unreachable", error) from error
         if reply[0] == b"replica":
             raise Unavailable("redis_readonly")
         if reply[0] == b"too_old":
@@ -202,6 +217,9 @@ class _Client:
         return reply
 
     async def _evaluate(self, script: _Script, keys: list[str], arguments: list[Any]) -> list[Any]:
+        if isinstance(self._redis, RedisCluster):
+            # A first command that comes before this is sent to a random primary (redis-py 8.1).
+            await self._redis.initialize()
         try:
             reply: list[Any] = await self._redis.evalsha(script.sha, len(keys), *keys, *arguments)
         except redis_errors.NoScriptError:
@@ -210,25 +228,51 @@ class _Client:
 
     async def aclose(self) -> None:
         await self._redis.aclose()
+        if isinstance(self._redis, RedisCluster):
+            # After an error it takes itself for closed, and is not.
+            await self._redis.nodes_manager.aclose()
+            await self._redis.nodes_manager.aclose("startup_nodes")
+        elif isinstance(self._redis.connection_pool, SentinelConnectionPool):
+            # Nor does it close its connections to the Sentinels.
+            for sentinel in self._redis.connection_pool.sentinel_manager.sentinels:
+                await sentinel.aclose()
+
+
+class _Sentinels(Sentinel):
+    """Asked by one task at a time: redis-py moves the one that answers to the front, and loses others when two do so."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self._one_at_a_time = asyncio.Lock()
+
+    async def discover_master(self, service_name: str) -> Any:
+        async with self._one_at_a_time:
+            return await super().discover_master(service_name)
 
 
 def _connect(server: Server, options: Mapping[str, Any]) -> Redis | RedisCluster:
+    timeouts = {"socket_connect_timeout": _CONNECT_SECONDS, "socket_timeout": _SOCKET_SECONDS, "protocol": 2}
+    tls = {"ssl": True, **dict(server.tls_options)} if server.tls else {}
     common: dict[str, Any] = {
-        "socket_connect_timeout": _CONNECT_SECONDS,
-        "socket_timeout": _SOCKET_SECONDS,
         "retry": Retry(NoBackoff(), 1),
-        "protocol": 2,
-        **server.credentials,
+        **timeouts,
+        **dict(server.tls_options),
         **options,
+        **server.credentials,
     }
+    asking = {**timeouts, **tls, **common.pop("sentinel_kwargs", {})}
     if server.kind == "cluster":
         nodes = [ClusterNode(host, port) for host, port in server.nodes]
-        return RedisCluster(startup_nodes=nodes, ssl=server.tls, cluster_error_retry_attempts=1, **common)
+        # At every fifth MOVED it would close the connections that others are using; ours is one slot, which a
+        # single MOVED sets right.
+        return RedisCluster(startup_nodes=nodes, ssl=server.tls, reinitialize_steps=0, **common)
     common["db"] = server.db
     if server.kind == "sentinel":
-        asking = {name: common[name] for name in ("socket_connect_timeout", "socket_timeout", "protocol")}
-        sentinel = Sentinel(server.nodes, sentinel_kwargs=asking)
-        primary: Redis = sentinel.master_for(server.service, ssl=server.tls, **common)
+        # No retry: there is another Sentinel to ask.
+        asking["retry"] = Retry(NoBackoff(), 0)
+        primary: Redis = _Sentinels(server.nodes, sentinel_kwargs=asking).master_for(
+            server.service, ssl=server.tls, **common
+        )
         return primary
     if server.path:
         pool = ConnectionPool(connection_class=UnixDomainSocketConnection, path=server.path, **common)
@@ -251,38 +295,47 @@ def configured_server() -> tuple[Server, dict[str, Any]]:
     alias: Mapping[str, Any] | None = getattr(settings, "CACHES", {}).get(given.CACHE_ALIAS)
     if alias is None or "redis" not in alias.get("BACKEND", "").lower():
         raise Misconfigured(
-            f"CACHES[{given.CACHE_ALIAS!r}] is no Redis cache, and tickets live in Redis or Valkey. Make it a django-redis "
-            f"cache, or set TICKETAUTH['CACHE_ALIAS'] or TICKETAUTH['REDIS_URL']."
+            f"CACHES[{given.CACHE_ALIAS!r}] is no Redis cache, and tickets live in Redis or Valkey. Make it a "
+            f"django-redis cache, or set TICKETAUTH['CACHE_ALIAS'] or TICKETAUTH['REDIS_URL']."
         )
     return _server_of_alias(alias)
 
 
 def _server_of_alias(alias: Mapping[str, Any]) -> tuple[Server, dict[str, Any]]:
     location = alias.get("LOCATION", "")
-    url = location if isinstance(location, str) else location[0]
+    # The first is the primary. django-redis separates by commas, Django's own cache by semicolons too.
+    url = re.split(r"[;,](?=\w+://)", location)[0] if isinstance(location, str) else next(iter(location), "")
     options = alias.get("OPTIONS", {})
-    if sentinels := options.get("SENTINELS"):
-        hosts = ",".join(f"{host}:{port}" for host, port in sentinels)
-        scheme, _, rest = url.partition("://")
-        url = f"{scheme}+sentinel://{hosts}/{rest.rpartition('@')[2]}"
-    server = Server.parse(url.split(",")[0] if "sentinel" not in url else url)
-    extra = {name.lower(): options[name] for name in ("USERNAME", "PASSWORD") if options.get(name)}
-    pool = options.get("CONNECTION_POOL_KWARGS", {})
-    return server, {**extra, **{name: value for name, value in pool.items() if name.startswith("ssl_")}}
+    # Upper case is django-redis's way, lower case that of Django's own cache.
+    given = {name.lower(): value for name, value in {**options, **options.get("CONNECTION_POOL_KWARGS", {})}.items()}
+    server = Server.parse(url)
+    server = replace(server, db=server.db or int(given.get("db") or 0), tls=server.tls or bool(given.get("ssl")))
+    further = {name: given[name] for name in ("username", "password") if given.get(name)}
+    if server.tls:
+        further |= {name: value for name, value in given.items() if name.startswith("ssl_")}
+    if sentinels := given.get("sentinels"):
+        # To django-redis the host is the name of the service.
+        nodes = tuple((host, int(port)) for host, port in sentinels)
+        server = replace(server, kind="sentinel", service=server.nodes[0][0], nodes=nodes)
+        further["sentinel_kwargs"] = given.get("sentinel_kwargs") or {}
+    return server, further
 
 
-def _unavailable(error: redis_errors.ResponseError) -> Unavailable:
-    text = str(error)
-    kind = type(error).__name__
-    for part, reason in _HINTS.items():
-        if part in text or part.lower() == kind.removesuffix("Error").lower():
-            return _failed(reason, error)
-    return _failed("redis_error", error)
-
-
-def _failed(reason: str, error: Exception) -> Unavailable:
-    refusal = Unavailable(reason)
-    refusal.facts["error"] = f"{type(error).__name__}: {error}"[:200]
-    if reason == "redis_permission":
-        refusal.facts["hint"] = "allow +info, +eval and +evalsha to this user, or set FENCE to 'off'"
+def _unavailable(error: Exception) -> Unavailable:
+    refusal = Unavailable(_reason(error))
+    # What follows are the command's arguments, and they are no business of the log.
+    text = str(error).partition(", with args beginning")[0]
+    refusal.facts["error"] = f"{type(error).__name__}: {text}"[:200]
+    if hint := _HINTS.get(refusal.reason):
+        refusal.facts["hint"] = hint
     return refusal
+
+
+def _reason(error: Exception) -> str:
+    for kind, reason in _REASONS.items():
+        if isinstance(error, kind):
+            return reason
+    for words, reason in _WORDS.items():
+        if words in str(error).lower():
+            return reason
+    return "redis_error" if isinstance(error, redis_errors.ResponseError) else "redis_unreachable"

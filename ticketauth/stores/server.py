@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Self
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from ticketauth.exceptions import Misconfigured
 
@@ -23,6 +23,10 @@ _EXPECTED = (
 )
 
 
+_TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs")
+"""Query parameters that redis-py, and so the cache, takes too: `rediss://host/0?ssl_ca_certs=/etc/ca.pem`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """Where a Redis-protocol server is.
@@ -35,6 +39,7 @@ class Server:
         service: The name that the Sentinels know the primary by; else empty.
         db: The number of the database.
         username, password: For AUTH; empty for none.
+        tls_options: Such as `ssl_ca_certs`, as redis-py takes them.
     """
 
     kind: Literal["single", "sentinel", "cluster"]
@@ -44,40 +49,62 @@ class Server:
     service: str = ""
     db: int = 0
     username: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
+    tls_options: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def parse(cls, url: str) -> Self:
         """The server that a URL names.
 
         Raises:
-            Misconfigured: The URL is not of a known form. The message does not repeat the password.
+            Misconfigured: The URL is not of a known form. The message repeats neither the password nor a part of it.
         """
-        parts = urlsplit(url)
+        try:
+            return cls._parsed(urlsplit(url))
+        except ValueError:
+            # Its text may quote what stands before the @.
+            raise Misconfigured(
+                f"The address is not understood; {_EXPECTED}. In a user name or password, "
+                "characters like / ? # [ must be percent-encoded."
+            ) from None
+
+    @classmethod
+    def _parsed(cls, parts: SplitResult) -> Self:
         if parts.scheme not in _SCHEMES:
             raise Misconfigured(f"The address scheme {parts.scheme!r} is not known; {_EXPECTED}.")
         kind, tls = _SCHEMES[parts.scheme]
         userinfo, _, hosts = parts.netloc.rpartition("@")
         username, _, password = userinfo.partition(":")
-        try:
-            service, db = _service_and_db(kind, parts)
-            nodes = tuple(_node(host, 26379 if kind == "sentinel" else 6379) for host in hosts.split(",") if host)
-        except ValueError as error:
-            raise Misconfigured(f"The address of the {kind} server is not understood ({error}); {_EXPECTED}.") from None
-        if not nodes and parts.scheme != "unix":
-            raise Misconfigured(f"The address of the {kind} server names no host; {_EXPECTED}.")
-        if kind == "single" and len(nodes) > 1:
-            raise Misconfigured(f"{parts.scheme}:// takes one host; {_EXPECTED}.")
-        return cls(
+        query = dict(parse_qsl(parts.query))
+        segments = [unquote(segment) for segment in parts.path.split("/") if segment]
+        unix = parts.scheme == "unix"
+        service = segments.pop(0) if kind == "sentinel" and segments else ""
+        server = cls(
             kind=kind,
-            nodes=nodes,
+            nodes=tuple(_node(host, 26379 if kind == "sentinel" else 6379) for host in hosts.split(",") if host),
             tls=tls,
-            path=unquote(parts.path) if parts.scheme == "unix" else "",
+            path=unquote(parts.path) if unix else "",
             service=service,
-            db=db,
-            username=unquote(username),
-            password=unquote(password),
+            db=int(query.get("db") or (segments[0] if segments and not unix else "0")),
+            username=unquote(username) or query.get("username", ""),
+            password=unquote(password) or query.get("password", ""),
+            tls_options=tuple((name, query[name]) for name in _TLS_OPTIONS if name in query) if tls else (),
         )
+        if complaint := server._complaint(parts.scheme):
+            raise Misconfigured(f"The address {complaint}; {_EXPECTED}.")
+        return server
+
+    def _complaint(self, scheme: str) -> str:
+        """What is missing or too much; empty if nothing is."""
+        complaints = {
+            "names no path of a socket": scheme == "unix" and not self.path,
+            "has a host; a socket has none, so there are three slashes": scheme == "unix" and bool(self.nodes),
+            f"names no host, and {scheme}:// needs one": scheme != "unix" and not self.nodes,
+            f"names several hosts, and {scheme}:// takes one": self.kind == "single" and len(self.nodes) > 1,
+            "names no service, by which the Sentinels know the primary": self.kind == "sentinel" and not self.service,
+            "has a database number, and a Cluster has none": self.kind == "cluster" and self.db != 0,
+        }
+        return next((complaint for complaint, holds in complaints.items() if holds), "")
 
     @property
     def credentials(self) -> dict[str, str]:
@@ -89,19 +116,5 @@ class Server:
 def _node(text: str, default_port: int) -> tuple[str, int]:
     parts = urlsplit(f"//{text}")
     if not parts.hostname:
-        raise ValueError(f"no host in {text!r}")
+        raise ValueError("no host")
     return parts.hostname, parts.port or default_port
-
-
-def _service_and_db(kind: str, parts: SplitResult) -> tuple[str, int]:
-    if parts.scheme == "unix":
-        query = dict(pair.partition("=")[::2] for pair in parts.query.split("&") if pair)
-        return "", int(query.get("db", "0"))
-    segments = [unquote(segment) for segment in parts.path.split("/") if segment]
-    if kind == "sentinel":
-        if not segments:
-            raise ValueError("no service name")
-        return segments[0], int(segments[1]) if len(segments) > 1 else 0
-    if kind == "cluster" and segments:
-        raise ValueError("a Cluster has no database numbers")
-    return "", int(segments[0]) if segments else 0
