@@ -174,7 +174,8 @@ class TestRouting:
         async def answers(scope: Any, receive: Any, send: Any) -> None:
             """Never called."""
 
-        application = URLRouter([re_path(r"^ws/(?P<room>[a-z]+)/$", answers), path("x/", answers)])
+        routes: Any = answers
+        application = URLRouter([re_path(r"^ws/(?P<room>[a-z]+)/$", routes), path("x/", routes)])
         assert resolves(application, "/ws/abc/")
         assert not resolves(application, "/ws/123/")
         assert resolves(application, "/x/")

@@ -148,16 +148,15 @@ class KeyTicketView(TicketView):
 
 
 class TestOtherAuthentication:
+    def _post(self, **kwargs: Any) -> Any:
+        view: Any = KeyTicketView.as_view()
+        return async_to_sync(view)(RequestFactory().post("/", content_type="application/json", **kwargs))
+
     def test_a_class_of_the_projects_own(self, owner) -> None:
-        view = KeyTicketView.as_view()
-        answer = async_to_sync(view)(
-            RequestFactory().post("/", content_type="application/json", headers={"x-key": "owner"})
-        )
-        assert answer.status_code == 201
+        assert self._post(headers={"x-key": "owner"}).status_code == 201
 
     def test_nobody_without_it(self, owner) -> None:
-        answer = async_to_sync(KeyTicketView.as_view())(RequestFactory().post("/", content_type="application/json"))
-        assert answer.status_code == 401
+        assert self._post().status_code == 401
 
 
 class TestServers:
