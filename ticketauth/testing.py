@@ -12,8 +12,9 @@ import json
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from channels.testing import WebsocketCommunicator
+from asgiref.testing import ApplicationCommunicator
 
 from . import conf, tickets, users
 from .types import OURS, Identity, Ticket
@@ -35,8 +36,10 @@ class Refused(AssertionError):
         self.body = body
 
 
-class TicketCommunicator(WebsocketCommunicator):
-    """Channels' communicator, for an application that may answer a handshake with an HTTP status.
+class TicketCommunicator(ApplicationCommunicator):
+    """A WebSocket client for an application in this process, which may be answered with an HTTP status.
+
+    It has the methods of Channels' `WebsocketCommunicator`, whose package cannot be imported without daphne.
 
     Args:
         application: The ASGI application.
@@ -55,11 +58,19 @@ class TicketCommunicator(WebsocketCommunicator):
         *,
         denial: bool = True,
     ) -> None:
-        super().__init__(application, path, list(headers), list(subprotocols))
-        self.scope["client"] = ("127.0.0.1", 50000)
-        self.scope["extensions"] = {"websocket.http.response": {}} if denial else {}
+        target = urlsplit(path)
+        self.scope: dict[str, Any] = {
+            "type": "websocket",
+            "path": unquote(target.path),
+            "query_string": target.query.encode(),
+            "headers": list(headers),
+            "subprotocols": list(subprotocols),
+            "client": ("127.0.0.1", 50000),
+            "extensions": {"websocket.http.response": {}} if denial else {},
+        }
+        super().__init__(application, self.scope)
 
-    async def open(self, timeout: float = 3) -> str | None:  # noqa: ASYNC109 -- as its siblings in Channels
+    async def open(self, timeout: float = 3) -> str | None:  # noqa: ASYNC109 -- as its siblings in asgiref
         """Connect. Returns the selected subprotocol.
 
         Args:
@@ -78,6 +89,36 @@ class TicketCommunicator(WebsocketCommunicator):
         await self._raise_if_closed()
         subprotocol: str | None = answer.get("subprotocol")
         return subprotocol
+
+    async def send_to(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Send a message, text or binary."""
+        data = {"text": text_data} if bytes_data is None else {"bytes": bytes_data}
+        await self.send_input({"type": "websocket.receive", **data})
+
+    async def send_json_to(self, data: Any) -> None:
+        """Send JSON as text."""
+        await self.send_to(json.dumps(data))
+
+    async def receive_from(self, timeout: float = 1) -> str | bytes:  # noqa: ASYNC109
+        """The next message.
+
+        Raises:
+            Refused: The application closed instead.
+        """
+        message = await self.receive_output(timeout)
+        if message["type"] == "websocket.close":
+            raise Refused(None, message.get("code", 1000), {})
+        data: str | bytes = message["text"] if message.get("text") is not None else message["bytes"]
+        return data
+
+    async def receive_json_from(self, timeout: float = 1) -> Any:  # noqa: ASYNC109
+        """The next message, as JSON."""
+        return json.loads(await self.receive_from(timeout))
+
+    async def disconnect(self, code: int = 1000, timeout: float = 1) -> None:  # noqa: ASYNC109
+        """Close the socket, and wait for the application to end."""
+        await self.send_input({"type": "websocket.disconnect", "code": code})
+        await self.wait(timeout)
 
     async def _raise_if_closed(self) -> None:
         """An application that accepts in order to close has ended by now."""
