@@ -15,7 +15,7 @@ help:  ## This list
 run: .venv/.run  ## The service on http://127.0.0.1:8000 (PORT=9000 HOST=0.0.0.0 make run)
 	@exec .venv/bin/python -m config.develop
 
-test: .venv/.run .venv/.test  ## Every test that needs Python alone (ARGS="-k env" for some)
+test: .venv/.test  ## Every test that needs Python alone (ARGS="-k env" for some)
 	@.venv/bin/python -m pytest -n auto --cov --cov-report=term $(ARGS)
 
 lint: .venv/.test  ## ruff and mypy

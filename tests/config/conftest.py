@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60
 """Seconds until a test gives up what it waits for; a loaded machine is slow to start."""
 
-OWN_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "COVERAGE_PROCESS_START")
+OWN_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "COVERAGE_PROCESS_CONFIG")
 
 
 @pytest.fixture
