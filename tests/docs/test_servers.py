@@ -1,0 +1,96 @@
+"""The lines of `docs/servers.md` that are there to be pasted."""
+
+from __future__ import annotations
+
+import ast
+import json
+import logging
+import logging.config
+import re
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from django.conf import settings as django_settings
+from redis import Redis
+
+from tests.docs.tables import read, rows, section
+from ticketauth import checks
+from ticketauth.exceptions import Unavailable
+from ticketauth.limits import Rate
+from ticketauth.stores.base import Limit
+from ticketauth.stores.redis import RedisStore
+from ticketauth.stores.server import Server
+from ticketauth.types import ConnectionId, Nonce, TicketValue
+
+TEXT = read("docs/servers.md")
+
+
+def _rules() -> list[str]:
+    found = re.search(r"^ACL SETUSER tickets on >PASSWORD (.+)$", section(TEXT, "Permissions"), re.MULTILINE)
+    assert found
+    return found[1].split()
+
+
+@pytest.fixture
+def user(valkey: Redis) -> Iterator[str]:
+    """A user of this test's own."""
+    name = f"tickets-{secrets.token_hex(4)}"
+    yield name
+    valkey.execute_command("ACL", "DELUSER", name)
+
+
+async def _use(user: str) -> bytes:
+    store = RedisStore(f"unix://{django_settings.VALKEY_SOCKET}?username={user}&password=PASSWORD")
+    ticket = TicketValue(secrets.token_hex(18))
+    await store.put(ticket, b"payload", 30, (Limit(f"user:{user}", Rate(5, 60)),))
+    first = await store.take(ticket, Nonce("nonce"), ConnectionId("connection"))
+    assert await store.take(ticket, Nonce("nonce"), ConnectionId("connection")) == first
+    return first
+
+
+async def test_the_permissions_are_enough(valkey: Redis, user: str) -> None:
+    valkey.execute_command("SCRIPT", "FLUSH")
+    valkey.execute_command("ACL", "SETUSER", user, "on", ">PASSWORD", *_rules())
+    assert await _use(user) == b"payload"
+
+
+@pytest.mark.parametrize("rule", [rule for rule in _rules() if rule.startswith("+")])
+async def test_no_permission_is_too_much(valkey: Redis, user: str, rule: str) -> None:
+    valkey.execute_command("SCRIPT", "FLUSH")
+    valkey.execute_command("ACL", "SETUSER", user, "on", ">PASSWORD", *_rules(), rule.replace("+", "-"))
+    with pytest.raises(Unavailable) as refused:
+        await _use(user)
+    assert refused.value.reason == "redis_permission"
+
+
+@pytest.mark.parametrize("address", [row[0].strip("`") for row in rows(section(TEXT, "Addresses"))[:5]])
+def test_an_address_is_understood(address: str) -> None:
+    assert Server.parse(address)
+
+
+def test_the_log_file_configures_a_filter() -> None:
+    block = re.search(r"```json\n(.*?)```", section(TEXT, "Access logs"), re.DOTALL)
+    assert block
+    config = json.loads(block[1])
+    handler = logging.config.DictConfigurator(config)
+    made = handler.configure_filter(config["filters"]["redact"])
+    ticket = "0b1f8f04-6a4c-4d0b-9a53-6b6e0f8c8a0e"
+    record = logging.LogRecord("uvicorn", logging.INFO, "", 0, "%s - %s", ("127.0.0.1", f"/ws/?ticket_uuid={ticket}"), None)
+    made.filter(record)
+    assert ticket not in record.getMessage()
+
+
+def test_the_channel_layer_passes_the_check(settings) -> None:
+    block = re.search(r"CHANNEL_LAYERS = (.*?)```", section(TEXT, "The channel layer"), re.DOTALL)
+    assert block
+    settings.CHANNEL_LAYERS = ast.literal_eval(block[1])
+    assert checks.channel_layer_waits() == []
+
+
+def test_the_reasons_are_the_stores() -> None:
+    from ticketauth.stores import redis as store
+
+    known = {*store._REASONS.values(), *store._WORDS.values(), "redis_unreachable", "redis_error"}
+    named = {row[3].strip("`") for row in rows(section(TEXT, "When it fails"))}
+    assert named <= known
