@@ -54,7 +54,9 @@ def test_the_variables_of_the_service_make_the_entry_of_keycloak() -> None:
 
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-PEM = KEY.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+PEM = (
+    KEY.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+)
 
 
 def _token(issuer: str, entry: dict[str, Any], header: str, /, **claims: Any) -> str:

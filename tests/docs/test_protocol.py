@@ -108,7 +108,13 @@ def test_the_words_of_the_wire_are_quoted(word: str) -> None:
     assert f"`{word}`" in TEXT
 
 
-MODELS = {"ticketauth.ready": frames.Ready, "pong": frames.Pong, "event": frames.Event, "error": frames.Error, "ping": frames.Ping}
+MODELS = {
+    "ticketauth.ready": frames.Ready,
+    "pong": frames.Pong,
+    "event": frames.Event,
+    "error": frames.Error,
+    "ping": frames.Ping,
+}
 
 
 def _examples() -> dict[str, Any]:

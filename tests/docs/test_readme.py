@@ -65,7 +65,12 @@ def _python(folder: Path, *arguments: str, **environment: str) -> str:
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LD_LIBRARY_PATH"}}
     paths = {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env={**kept, **paths, **environment}, capture_output=True, text=True, timeout=60
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**kept, **paths, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -83,7 +88,9 @@ def test_the_three_steps_name_their_files() -> None:
 def test_a_fresh_project_has_no_errors_and_walks_the_whole_way(project: Path) -> None:
     environment = {"DJANGO_SETTINGS_MODULE": "mysite.settings"}
     checked = _python(project, "manage.py", "check", **environment)
-    assert re.findall(r"ticketauth\.\w+", checked) == ["ticketauth.W010"], "a fresh SECRET_KEY is insecure, and no more is wrong"
+    assert re.findall(r"ticketauth\.\w+", checked) == ["ticketauth.W010"], (
+        "a fresh SECRET_KEY is insecure, and no more is wrong"
+    )
     _python(project, "manage.py", "migrate", **environment)
     own = project / "mysite" / "settings.py"
     server = f'CACHES["default"]["LOCATION"] = "unix://{settings.VALKEY_SOCKET}?db=3"\n'

@@ -76,7 +76,9 @@ def test_the_log_file_configures_a_filter() -> None:
     handler = logging.config.DictConfigurator(config)
     made = handler.configure_filter(config["filters"]["redact"])
     ticket = "0b1f8f04-6a4c-4d0b-9a53-6b6e0f8c8a0e"
-    record = logging.LogRecord("uvicorn", logging.INFO, "", 0, "%s - %s", ("127.0.0.1", f"/ws/?ticket_uuid={ticket}"), None)
+    record = logging.LogRecord(
+        "uvicorn", logging.INFO, "", 0, "%s - %s", ("127.0.0.1", f"/ws/?ticket_uuid={ticket}"), None
+    )
     made.filter(record)
     assert ticket not in record.getMessage()
 

@@ -51,7 +51,9 @@ def test_the_keys_that_the_environment_does_not_set_directly_are_named() -> None
 
 
 def _documented_ids() -> dict[str, str]:
-    return {name.strip("`").removeprefix("ticketauth."): meaning for name, meaning in rows(section(TEXT, "System checks"))}
+    return {
+        name.strip("`").removeprefix("ticketauth."): meaning for name, meaning in rows(section(TEXT, "System checks"))
+    }
 
 
 def test_every_system_check_is_in_the_table_with_its_meaning() -> None:
