@@ -53,7 +53,7 @@ def _kind(hint: Any) -> str:
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
-    value = field.default if field.default is not dataclasses.MISSING else field.default_factory()  # type: ignore[misc]
+    value = getattr(Settings(), field.name)
     if isinstance(value, list) and value:
         return "the three of tickets"
     return f"`{value!r}`".replace("'", '"')

@@ -65,6 +65,11 @@ def _limits() -> dict[str, tuple[str, str]]:
     return {what: (limit, beyond) for what, limit, beyond in rows(section(TEXT, "Limits"))}
 
 
+def _longest(serializer: Any, field: str) -> int:
+    longest: int = serializer.fields[field].max_length
+    return longest
+
+
 @pytest.mark.parametrize(
     ("what", "limit"),
     [
@@ -72,10 +77,10 @@ def _limits() -> dict[str, tuple[str, str]]:
         ("all headers of a handshake", f"{handshake.LONGEST_HEADERS} bytes"),
         ("parameters in the query of a handshake", f"{handshake.MOST_PARAMETERS}"),
         ("an access token", f"{issuers.LONGEST_TOKEN} characters"),
-        ("a refresh token", f"{serializers.Refresh().fields['refresh'].max_length} characters"),
+        ("a refresh token", f"{_longest(serializers.Refresh(), 'refresh')} characters"),
         ("`path` of a ticket", f"{LONGEST_PATH} characters"),
-        ("user name", f"{serializers.Credentials().fields['username'].max_length} characters"),
-        ("password", f"{serializers.Credentials().fields['password'].max_length} characters"),
+        ("user name", f"{_longest(serializers.Credentials(), 'username')} characters"),
+        ("password", f"{_longest(serializers.Credentials(), 'password')} characters"),
         ("a message on `/ws/echo/` and `/ws/events/`", f"{frames.LARGEST_MESSAGE} bytes"),
         ("tickets per user", f"{conf.Settings().RATE_PER_USER} *(setting)*"),
         ("tickets per address", f"{conf.Settings().RATE_PER_ADDRESS} *(setting)*"),
@@ -108,7 +113,7 @@ def test_the_words_of_the_wire_are_quoted(word: str) -> None:
     assert f"`{word}`" in TEXT
 
 
-MODELS = {
+MODELS: dict[str, type[frames.Frame]] = {
     "ticketauth.ready": frames.Ready,
     "pong": frames.Pong,
     "event": frames.Event,

@@ -66,6 +66,7 @@ def _python(folder: Path, *arguments: str, **environment: str) -> str:
     paths = {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
     done = subprocess.run(
         [sys.executable, *arguments],
+        check=False,
         cwd=folder,
         env={**kept, **paths, **environment},
         capture_output=True,
