@@ -105,6 +105,15 @@ class Node:
             self._process = subprocess.Popen(arguments, stdout=log, stderr=log)
         until(self._serves)
 
+    @property
+    def runs(self) -> bool:
+        return self._process is not None
+
+    def start_again(self) -> None:
+        """Start, unless it runs."""
+        if not self.runs:
+            self.start()
+
     def kill(self) -> None:
         """`kill -9`: nothing is saved, nobody is told."""
         self._end(signal.SIGKILL)
@@ -122,6 +131,12 @@ class Node:
             yield
         finally:
             self._signal(signal.SIGCONT)
+
+    def replicate(self, replicas: int = 1, key: str = "written") -> None:
+        """Wait until so many replicas have all that was written."""
+        # WAIT counts from the last write of its own connection.
+        self.client.append(key, "")
+        assert self.client.wait(replicas, 10_000) >= replicas
 
     def info(self, section: str) -> dict[str, Any]:
         info: dict[str, Any] = self.client.info(section)
@@ -264,12 +279,14 @@ class Sentinels(Topology):
         return self._named_by(self.others[0])
 
     def fail_over(self) -> None:
-        """Have another node promoted, whether or not the primary lives, and wait until all Sentinels say so."""
+        """Have another node promoted, whether or not the primary lives, and wait until everybody knows."""
         old = self.primary
         # Refused while no replica has answered a ping of late.
         until(lambda: self.others[0].client.execute_command("SENTINEL", "FAILOVER", SERVICE))
         until(lambda: all(self._named_by(sentinel) is not old for sentinel in self.others))
         until(lambda: self.primary.info("replication")["role"] == "master")
+        # Until it is told, the old one serves on, with the tickets that it issued itself.
+        until(lambda: not old.runs or old.info("replication")["role"] == "slave")
 
     def heal(self) -> None:
         """Wait until there are two replicas again."""
@@ -405,8 +422,7 @@ class Proxy:
                 pipe.cancel()
             for end in (writer, far_writer):
                 end.close()
-                with contextlib.suppress(OSError):
-                    await end.wait_closed()
+            await asyncio.gather(*pipes, writer.wait_closed(), far_writer.wait_closed(), return_exceptions=True)
 
     async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):

@@ -322,6 +322,9 @@ def _server_of_alias(alias: Mapping[str, Any]) -> tuple[Server, dict[str, Any]]:
 
 
 def _unavailable(error: Exception) -> Unavailable:
+    if isinstance(error, redis_errors.RedisClusterException) and isinstance(error.__cause__, Exception):
+        # "Cannot be connected", and why.
+        error = error.__cause__
     refusal = Unavailable(_reason(error))
     # What follows are the command's arguments, and they are no business of the log.
     text = str(error).partition(", with args beginning")[0]

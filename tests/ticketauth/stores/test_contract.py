@@ -211,4 +211,5 @@ async def test_no_more_connections_than_the_pool_has(topology: Topology, prefix)
     until(lambda: not any(topology.visitors))
     store = RedisStore(topology.url, prefix=prefix, pool_size=2)
     await asyncio.gather(*(store.put(new_ticket(), PAYLOAD, 30, ()) for _ in range(50)))
-    assert max(topology.visitors) <= 2
+    # A Cluster is looked at through one more, before it is known who keeps what.
+    assert max(topology.visitors) <= (3 if "cluster" in topology.url else 2)
