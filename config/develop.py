@@ -28,7 +28,9 @@ from .env import Env
 from .start import require_free, require_sane_settings, sentence_instead_of_traceback
 
 LOCAL = Path(__file__).resolve().parent.parent / ".local"
-_LAST_REDIS = LOCAL / "redis-url"
+_RUNNING = LOCAL / "running.json"
+"""What a command needs to know of the service that runs."""
+
 DEMO = "demo"
 
 NO_VALKEY = "There is no embedded Valkey for this platform. Set REDIS_URL, such as REDIS_URL=redis://127.0.0.1:6379/0."
@@ -99,10 +101,11 @@ def embedded_valkey(port: int) -> Iterator[str]:
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     try:
-        _LAST_REDIS.write_text(f"{server.connection_url}/0", encoding="ascii")
-        yield f"{server.connection_url}/0"
+        url = f"{server.connection_url}/0"
+        _RUNNING.write_text(json.dumps({"REDIS_URL": url, "PUBLIC_URL": os.environ["PUBLIC_URL"]}), encoding="ascii")
+        yield url
     finally:
-        _LAST_REDIS.unlink(missing_ok=True)
+        _RUNNING.unlink(missing_ok=True)
         server.stop()
 
 
@@ -113,9 +116,9 @@ def _free_port() -> int:
 
 
 def _find_running_valkey(env: Env) -> None:
-    """A command such as `ticket` wants the server of the service that runs."""
-    if not env.has("REDIS_URL") and not env.has("REDIS_URL_FILE") and _LAST_REDIS.exists():
-        os.environ["REDIS_URL"] = _LAST_REDIS.read_text(encoding="ascii")
+    """A command such as `ticket` wants the servers of the service that runs."""
+    if not env.has("REDIS_URL") and not env.has("REDIS_URL_FILE") and _RUNNING.exists():
+        os.environ.update(json.loads(_RUNNING.read_text(encoding="ascii")))
 
 
 def migrate() -> None:

@@ -6,18 +6,27 @@ from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's own, but for two things.
+    """uvicorn's own, but for three things.
 
     Two `Origin` headers reach the application, which refuses them by its own policy, with its own words and log line;
-    the library in between would answer a bare 400. And a handshake that was answered with an HTTP status counts as
-    complete: uvicorn logs an error about each of them.
+    the library in between would answer a bare 400. A handshake that was answered with an HTTP status counts as
+    complete: uvicorn logs an error about each of them. And a request that the library cannot read, for a line longer
+    than its limit, gets an answer: uvicorn leaves the client waiting.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.conn.process_origin = lambda headers: None  # type: ignore[method-assign]
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
 
     async def send(self, message: Any) -> None:
         await super().send(message)

@@ -7,7 +7,7 @@ from typing import Any
 
 # Read by websockets when it is imported. With its own limits, a WebSocket request with a line of over 8 KB is
 # answered with nothing at all; with these, the middleware answers 414 or 431.
-os.environ.setdefault("WEBSOCKETS_MAX_LINE_LENGTH", "131072")
+os.environ.setdefault("WEBSOCKETS_MAX_LINE_LENGTH", "1048576")
 os.environ.setdefault("WEBSOCKETS_MAX_NUM_HEADERS", "256")
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 

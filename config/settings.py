@@ -97,6 +97,9 @@ _https = _public.scheme == "https"
 SESSION_COOKIE_SECURE = _https
 CSRF_COOKIE_SECURE = _https
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = env.choice("COOKIE_SAMESITE", "Lax", ("Lax", "Strict", "None"))
+if _https:
+    # The proxy in front, which holds the certificate, says so; who forges it deceives only their own request.
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 # Zero: the proxy in front, which holds the certificate, sends the header.
 SECURE_HSTS_SECONDS = env.whole("HSTS_SECONDS", 0)
 SECURE_CONTENT_TYPE_NOSNIFF = True

@@ -29,8 +29,8 @@ os.environ.update(
     }
 )
 
-from config.settings import *  # noqa: F403
-from config.settings import DATABASES
+from config.settings import *  # noqa: E402, F403
+from config.settings import DATABASES  # noqa: E402
 
 DATABASES["default"]["TEST"] = {"NAME": str(FOLDER / "test.sqlite3")}
 # A password is hashed in most tests, and its strength is Django's business.

@@ -14,6 +14,9 @@ import re
 import time
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
+from rest_framework.exceptions import APIException
+
 from . import conf
 from .exceptions import Malformed, Misconfigured, Refusal, Unavailable
 from .schemes.base import Scheme
@@ -33,6 +36,18 @@ def event(level: int, name: str, facts: dict[str, Any]) -> None:
     told = {key: value for key, value in facts.items() if value not in ("", None)}
     text = " ".join(f"{key}={_plain(value)}" for key, value in told.items())
     _log.log(level, "%s %s", name, text, extra={"event": name, **told})
+
+
+def refused(name: str, refusal: Refusal | APIException, address: str) -> str:
+    """Log a refusal over HTTP. Returns its reason."""
+    if isinstance(refusal, Refusal):
+        reason, facts = refusal.reason, refusal.facts
+    else:
+        codes = refusal.get_codes()
+        reason, facts = codes if isinstance(codes, str) else "invalid", {}
+    level = logging.ERROR if isinstance(refusal, Unavailable) else logging.WARNING
+    event(level, name, {"outcome": "refused", "reason": reason, "address": address, **facts})
+    return reason
 
 
 def _plain(value: Any) -> str:
@@ -80,19 +95,21 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def redact(text: str) -> str:
-    """The text without credentials (JWTs, what follows the name of a credential parameter or scheme), and without
-    control characters.
-    """
+    """The text without credentials and without control characters."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", _without_credentials(text))
+
+
+def _without_credentials(text: str) -> str:
+    """Without JWTs, and without what follows the name of a credential parameter or scheme."""
     text = _named(*_parameters()).sub(rf"\1{_REDACTED}", text)
-    text = _PRESENTED.sub(rf"\1{_REDACTED}", _JWT.sub(_REDACTED, text))
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+    return _PRESENTED.sub(rf"\1{_REDACTED}", _JWT.sub(_REDACTED, text))
 
 
 def _parameters() -> tuple[str, str, str]:
     """The names that credentials go by; the default ones while the settings are wrong, for that is logged too."""
     try:
         given = conf.current()
-    except Misconfigured:
+    except (Misconfigured, ImproperlyConfigured):
         given = conf.Settings()
     return given.TICKET_QUERY_PARAM, given.JWT_QUERY_PARAM, given.JWT_COOKIE
 
@@ -104,14 +121,23 @@ def _named(*names: str) -> re.Pattern[str]:
 
 
 class RedactFilter(logging.Filter):
-    """Redacts the message of every record that passes. For handlers: uvicorn's access log prints query strings.
+    """Redacts every record that passes: message, traceback and further attributes.
 
-    "filters": {"redact": {"()": "ticketauth.logs.RedactFilter"}}
+    For handlers, for uvicorn's access log prints query strings:
+
+        "filters": {"redact": {"()": "ticketauth.logs.RedactFilter"}}
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(redact(value) if isinstance(value, str) else value for value in record.args)
-        if isinstance(record.msg, str):
-            record.msg = redact(record.msg)
+        record.msg, record.args = redact(record.getMessage()), ()
+        if record.exc_info:
+            record.exc_text = _without_credentials(_formatter.formatException(record.exc_info))
+            record.exc_info = None
+        for name, value in vars(record).items():
+            if isinstance(value, str) and name not in _WRITTEN_BY_LOGGING:
+                setattr(record, name, redact(value))
         return True
+
+
+_formatter = logging.Formatter()
+_WRITTEN_BY_LOGGING = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}

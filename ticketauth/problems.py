@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -16,6 +17,9 @@ from rest_framework.response import Response
 
 from .exceptions import Refusal, Unavailable
 from .handshake import problem as members
+
+_NO_TOKEN = ("no_credential", "password")
+"""Reasons of a 401 where no token was sent: no error code then (RFC 6750 3.1)."""
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -54,8 +58,7 @@ def _headers(refusal: Refusal) -> dict[str, str]:
     if refusal.retry_after is not None:
         headers["Retry-After"] = str(refusal.retry_after)
     if refusal.status == 401:
-        # RFC 6750 3.1: no error code where no credential was sent.
-        headers["WWW-Authenticate"] = "Bearer" if refusal.reason == "no_credential" else 'Bearer error="invalid_token"'
+        headers["WWW-Authenticate"] = "Bearer" if refusal.reason in _NO_TOKEN else 'Bearer error="invalid_token"'
     return headers
 
 
@@ -65,7 +68,7 @@ def _of_drf(exc: drf.APIException) -> dict[str, Any]:
         detail, errors = "Some fields are not valid; see errors.", exc.detail
     codes = exc.get_codes()
     problem = {
-        "title": str(type(exc).default_detail).rstrip("."),
+        "title": HTTPStatus(exc.status_code).phrase,
         "status": exc.status_code,
         "detail": detail,
         "code": codes if isinstance(codes, str) else "invalid",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 from channels.routing import ProtocolTypeRouter, URLRouter
@@ -26,6 +27,23 @@ def resolves(application: Any, path: str) -> bool:
         return True
     rest = path.lstrip("/")
     return any(_route_resolves(route, rest) for route in router.routes)
+
+
+def addresses(application: Any, prefix: str = "/") -> Iterator[str]:
+    """The addresses of all WebSockets, with their parameters as the patterns write them.
+
+    Args:
+        application: An ASGI application, as for `resolves`.
+        prefix: Where it is.
+    """
+    router = _router(application)
+    if isinstance(router, ProtocolTypeRouter):
+        yield from addresses(router.application_mapping.get("websocket"), prefix)
+    elif isinstance(router, URLRouter):
+        for route in router.routes:
+            yield from addresses(route.callback, prefix + str(route.pattern).lstrip("/"))
+    elif router is not None:
+        yield prefix
 
 
 def _router(application: Any) -> Any:

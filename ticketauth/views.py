@@ -21,7 +21,7 @@ from rest_framework.views import APIView
 from . import conf, logs, problems, routing, tickets
 from .address import client_address
 from .authentication import BearerAuthentication, SessionLoginAuthentication, identity_of
-from .exceptions import NotAuthenticated, Refusal, Unavailable
+from .exceptions import NotAuthenticated, Refusal
 from .serializers import TicketRequest, TicketResponse
 from .signals import announce, ticket_issued, ticket_refused
 from .stores.base import Limit
@@ -83,12 +83,10 @@ class TicketView(APIView):
             raise drf.MethodNotAllowed(str(request.method))
         try:
             return await self.post(request)
-        except Refusal as refusal:
+        except (Refusal, drf.APIException) as refusal:
             address = address_of(request._request)
-            level = logging.ERROR if isinstance(refusal, Unavailable) else logging.WARNING
-            facts = {"outcome": "refused", "reason": refusal.reason, "address": address, **refusal.facts}
-            logs.event(level, "issue", facts)
-            await announce(ticket_refused, type(self), reason=refusal.reason, connection_id=None, address=address)
+            reason = logs.refused("issue", refusal, address)
+            await announce(ticket_refused, type(self), reason=reason, connection_id=None, address=address)
             raise
 
     async def post(self, request: Request) -> Response:
@@ -127,7 +125,8 @@ class TicketView(APIView):
         raise NotAuthenticated("no_credential")
 
     def _path(self, request: Request) -> str:
-        serializer = TicketRequest(data=request.data or {})
+        body: Any = request.data
+        serializer = TicketRequest(data={} if body is None else body)
         serializer.is_valid(raise_exception=True)
         path: str = serializer.validated_data.get("path", "")
         if not path and conf.current().TICKET_PATH_REQUIRED:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 from pydantic import ValidationError
+from redis.exceptions import RedisError
 
 from ticketauth import wire
 from ticketauth.types import Connection
 
-from .events import group_of
+from .events import group_for
 from .frames import LARGEST_MESSAGE, Error, Event, Frame, Ping, Pong, Ready, User
 
 
@@ -49,8 +51,12 @@ class EventsConsumer(LimitedConsumer):
         """Accept, join the user's group, then say `ticketauth.ready`: from then on nothing published is missed."""
         connection: Connection = self.scope["ticketauth"]
         await self.accept(wire.SUBPROTOCOL if connection.negotiated else None)
-        self.group = group_of(connection.identity.issuer, connection.identity.subject)
-        await self.channel_layer.group_add(self.group, self.channel_name)
+        self.group = group_for(self.scope["user"], connection.identity)
+        try:
+            await self.channel_layer.group_add(self.group, self.channel_name)
+        except (RedisError, OSError):
+            await self.close(code=wire.UNAVAILABLE.code)
+            return
         expires_at = connection.expires_at
         await self.tell(
             Ready(
@@ -61,8 +67,9 @@ class EventsConsumer(LimitedConsumer):
         )
 
     async def disconnect(self, code: int) -> None:
-        """Leave the group."""
-        await self.channel_layer.group_discard(self.group, self.channel_name)
+        """Leave the group. Where that fails, the membership ends by itself (`group_expiry`)."""
+        with suppress(RedisError, OSError):
+            await self.channel_layer.group_discard(self.group, self.channel_name)
 
     async def handle(self, text: str | None, data: bytes | None) -> None:
         """Answer a ping; say what is wrong with anything else."""

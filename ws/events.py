@@ -8,7 +8,7 @@ from typing import Any
 from channels.layers import get_channel_layer
 
 from ticketauth import users
-from ticketauth.types import OURS, Issuer, Subject
+from ticketauth.types import OURS, Identity, Issuer, Subject
 
 
 def group_of(issuer: Issuer, subject: Subject) -> str:
@@ -16,16 +16,24 @@ def group_of(issuer: Issuer, subject: Subject) -> str:
     return f"user.{hashlib.sha256(f'{issuer} {subject}'.encode()).hexdigest()}"
 
 
+def group_for(user: Any, identity: Identity) -> str:
+    """The group of a socket: of the user of this project, however they proved it; without one, of the subject."""
+    if users.from_claims(identity.issuer):
+        return group_of(identity.issuer, identity.subject)
+    return group_of(OURS, users.subject_of(user))
+
+
 async def publish(user: Any, type: str, data: Any) -> None:  # noqa: A002 -- the word on the wire
     """Push an event to all open sockets of a user. Nobody is told where there is none.
 
     Args:
-        user: A user of this project.
+        user: A user of this project; or the `Identity` of one who exists in claims alone.
         type: The kind of event, at `event` in the message.
         data: Anything that is JSON.
     """
     layer = get_channel_layer()
     if layer is None:
         raise RuntimeError("CHANNEL_LAYERS is not set")
-    group = group_of(OURS, users.subject_of(user))
+    known = isinstance(user, Identity)
+    group = group_of(user.issuer, user.subject) if known else group_of(OURS, users.subject_of(user))
     await layer.group_send(group, {"type": "push", "event": type, "data": data})

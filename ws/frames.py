@@ -20,9 +20,11 @@ class Frame(BaseModel):
 
 
 class Ping(Frame):
-    """Asks for a `pong` with the same id."""
+    """Asks for a `pong` with the same id, which is not turned into another type."""
 
-    type: Literal["ping"] = "ping"
+    model_config = ConfigDict(strict=True)
+
+    type: Literal["ping"]
     id: str | int = Field(description="Comes back as it came.")
 
 

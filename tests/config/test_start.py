@@ -85,10 +85,14 @@ def test_what_is_printed_works_when_pasted_and_only_once(service, terminal):
     terminal.wait_for("HTTP 401")
 
 
+def running_redis(checkout):
+    return json.loads((checkout / ".local" / "running.json").read_text())["REDIS_URL"]
+
+
 def test_it_answers_and_ends_with_its_valkey(service, surroundings, checkout):
     assert ask(surroundings["PORT"], "/healthz")[0] == 200
     assert ask(surroundings["PORT"], "/readyz")[0] == 200
-    valkey = (checkout / ".local" / "redis-url").read_text().removesuffix("/0").rpartition(":")[2]
+    valkey = running_redis(checkout).removesuffix("/0").rpartition(":")[2]
     assert service.end() == 0
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", int(valkey)), timeout=PATIENCE)
@@ -143,7 +147,7 @@ def test_no_valkey_for_this_platform_is_one_sentence(python, surroundings):
 
 
 def test_redis_and_database_of_ones_own_replace_the_embedded_ones(service, start, surroundings, checkout, tmp_path):
-    redis = (checkout / ".local" / "redis-url").read_text()
+    redis = running_redis(checkout)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     own = {"PORT": str(port), "REDIS_URL": redis, "DATABASE_URL": f"sqlite:///{tmp_path}/own.sqlite3"}
@@ -155,7 +159,7 @@ def test_redis_and_database_of_ones_own_replace_the_embedded_ones(service, start
 def test_the_production_launcher_serves(service, start, production, checkout, free_port):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-    redis = (checkout / ".local" / "redis-url").read_text()
+    redis = running_redis(checkout)
     environment = production | {"PORT": str(port), "REDIS_URL": redis, "WEB_CONCURRENCY": "2"}
     running = start("-m", "config.serve", environment=environment)
     running.wait_for("Started server process")

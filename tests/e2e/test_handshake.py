@@ -393,6 +393,16 @@ class TestSize:
         assert answer.status == 431
         assert service.connect(f"ticket_uuid={ticket}").accepted
 
+    def test_a_line_over_the_servers_own_limit(self, service: Service, ticket: str) -> None:
+        answer = service.connect(f"ticket_uuid={ticket}", headers=[("X-Long", "x" * 2_000_000)])
+        assert answer.status == 431
+        assert service.connect(f"ticket_uuid={ticket}").accepted
+
+    def test_many_headers(self, service: Service, ticket: str) -> None:
+        headers = [(f"X-{number}", "x") for number in range(1000)]
+        assert service.connect(f"ticket_uuid={ticket}", headers=headers).status == 431
+        assert service.connect(f"ticket_uuid={ticket}").accepted
+
     def test_many_parameters(self, service: Service) -> None:
         assert service.connect("&".join(["a=1"] * 1000)).status == 400
 
@@ -468,9 +478,18 @@ class TestConsumers:
 
     @pytest.mark.parametrize(
         ("message", "code"),
-        [("no json", "invalid"), ("[]", "invalid"), ('{"type": "pong"}', "invalid"), ('{"type": "ping"}', "invalid"),
-         ('{"type": "ping", "id": 1, "more": 1}', "invalid"), (b"bytes", "not_text")],
-    )  # fmt: skip
+        [
+            ("no json", "invalid"),
+            ("[]", "invalid"),
+            ('{"type": "pong"}', "invalid"),
+            ('{"type": "ping"}', "invalid"),
+            ('{"id": 1}', "invalid"),
+            ('{"type": "ping", "id": true}', "invalid"),
+            ('{"type": "ping", "id": 1.0}', "invalid"),
+            ('{"type": "ping", "id": 1, "more": 1}', "invalid"),
+            (b"bytes", "not_text"),
+        ],
+    )
     def test_a_bad_message_is_told_so_and_the_socket_stays(
         self, service: Service, ticket: str, message: str | bytes, code: str
     ) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import jwt
 import pytest
+from asgiref.sync import async_to_sync
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.contrib.auth.models import User
@@ -22,6 +23,8 @@ from django.utils import timezone
 from tests.conftest import Service
 from ticketauth import issuers
 from ticketauth.models import ForeignIdentity, Revocation
+from ticketauth.types import Identity, Issuer, Subject
+from ws.events import publish
 
 ISSUER = "https://idp.example"
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -192,6 +195,8 @@ class TestUsers:
     def test_from_claims_alone(self, service: Service, provider: Provider) -> None:
         with service.connect(headers=[("Authorization", f"Bearer {provider.token()}")], path="/ws/events/") as socket:
             assert socket.json()["user"]["id"] == "1"
+            async_to_sync(publish)(Identity(Issuer(ISSUER), Subject("1")), "news", 1)
+            assert socket.json()["data"] == 1
 
     def test_its_subject_1_is_not_our_user_1(self, service: Service, provider: Provider, rules: dict) -> None:
         User.objects.create(pk=1, username="root")
@@ -204,6 +209,8 @@ class TestUsers:
         ticket = service.ticket(provider.token())
         with service.connect(f"ticket_uuid={ticket}", "/ws/events/") as socket:
             assert socket.json()["user"]["username"] == "owner"
+            async_to_sync(publish)(owner, "news", 1)
+            assert socket.json()["data"] == 1
         User.objects.update(is_active=False)
         assert status(service, provider.token()) == 401
 

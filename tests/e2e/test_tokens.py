@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import jwt
 import pytest
@@ -63,6 +65,36 @@ class TestLogin:
         answers = [service.post("/api/token/", {"username": "owner", "password": "wrong"}) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
         assert int(answers[3].headers["Retry-After"]) > 0
+
+
+class TestLog:
+    """Every decision is logged."""
+
+    def _events(self, caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, str]]:
+        records: list[Any] = [record for record in caplog.records if record.name == "ticketauth"]
+        return [(record.event, record.outcome, getattr(record, "reason", "")) for record in records]
+
+    def test_login_refresh_logout(self, service: Service, owner: User, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.INFO, "ticketauth")
+        service.post("/api/token/", {"username": "owner", "password": "wrong"})
+        pair = service.login(owner)
+        refresh(service, pair["refresh"])
+        logout(service, pair["refresh"])
+        refresh(service, pair["refresh"])
+        assert self._events(caplog) == [
+            ("login", "refused", "password"),
+            ("login", "done", ""),
+            ("refresh", "done", ""),
+            ("logout", "done", ""),
+            ("refresh", "refused", "login_revoked"),
+        ]
+
+    def test_no_secret_is_in_it(self, service: Service, owner: User, caplog: pytest.LogCaptureFixture) -> None:
+        pair = service.login(owner)
+        refresh(service, pair["refresh"])
+        written = " ".join(repr(vars(record)) for record in caplog.records if record.name == "ticketauth")
+        assert written
+        assert not any(secret in written for secret in (PASSWORD, pair["access"], pair["refresh"]))
 
 
 class TestRefresh:

@@ -2,8 +2,11 @@
 
 import json
 import logging
+import sys
+from typing import Any
 
 import pytest
+from pythonjsonlogger.json import JsonFormatter
 
 from ticketauth import logs
 
@@ -56,6 +59,29 @@ def test_the_filter_redacts_message_and_arguments() -> None:
     record = logging.LogRecord("x", logging.INFO, __file__, 1, "%s and %d", (f"?ticket_uuid={TICKET}", 7), None)
     assert logs.RedactFilter().filter(record)
     assert record.getMessage() == "?ticket_uuid=[redacted] and 7"
+
+
+def test_the_filter_redacts_a_mapping_of_arguments_and_further_attributes() -> None:
+    record: Any = logging.LogRecord(
+        "x", logging.INFO, __file__, 1, "%(url)s", ({"url": f"?ticket_uuid={TICKET}"},), None
+    )
+    record.header = f"Bearer {JWT}"
+    record.number = 7
+    logs.RedactFilter().filter(record)
+    assert record.getMessage() == "?ticket_uuid=[redacted]"
+    assert (record.header, record.number) == ("Bearer [redacted]", 7)
+
+
+@pytest.mark.parametrize("formatter", [logging.Formatter(), JsonFormatter()])
+def test_the_filter_redacts_a_traceback_and_keeps_its_lines(formatter: logging.Formatter) -> None:
+    try:
+        raise RuntimeError(f"refused ?ticket_uuid={TICKET}")
+    except RuntimeError:
+        record = logging.LogRecord("x", logging.ERROR, __file__, 1, "it failed", (), sys.exc_info())
+    logs.RedactFilter().filter(record)
+    written = formatter.format(record)
+    assert "RuntimeError: refused ?ticket_uuid=[redacted]" in written
+    assert TICKET not in written
 
 
 def test_a_value_from_outside_is_quoted(caplog: pytest.LogCaptureFixture) -> None:

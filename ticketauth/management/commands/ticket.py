@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
-from ticketauth import conf, tickets, users
+from ticketauth import conf, routing, tickets, users
 from ticketauth.exceptions import TicketAuthError
 from ticketauth.types import OURS, Identity, Ticket
 
@@ -41,11 +41,16 @@ class Command(BaseCommand):
         except TicketAuthError as error:
             facts = ", ".join(getattr(error, "facts", {}).values())
             raise CommandError(f"No ticket: {error}. {facts}") from error
-        address = (
-            f"{options['url'] or _public_url()}{options['path'] or '/ws/'}?{given.TICKET_QUERY_PARAM}={issued.value}"
-        )
+        base, path = options["url"] or _public_url(), options["path"] or _some_path()
+        address = f"{base}{path}?{given.TICKET_QUERY_PARAM}={issued.value}"
         self.stdout.write(issued.value)
         self.stderr.write(f"Good for {issued.expires_in} s, once: {address}")
+
+
+def _some_path() -> str:
+    """The first address of the project that needs no parameters."""
+    plain = (address for address in routing.addresses(routing.project_application()) if address.isascii())
+    return next((address for address in plain if not set(address) & set("<>()^$")), "/")
 
 
 def _public_url() -> str:
