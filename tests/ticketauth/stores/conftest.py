@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,22 @@ from ticketauth.stores.memory import MemoryStore
 from ticketauth.stores.redis import RedisStore
 
 SERVERS = ["tcp", "unix", "password", "tls", "sentinels", "cluster"]
+
+
+_made: list[RedisStore] = []
+
+
+@pytest.fixture(autouse=True)
+def stores_outlive_their_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a service. One that is collected while its loop is being closed has no time left to say goodbye."""
+    make = RedisStore.__init__
+
+    def remember(self: RedisStore, *args: Any, **kwargs: Any) -> None:
+        make(self, *args, **kwargs)
+        _made.append(self)
+
+    _made.clear()
+    monkeypatch.setattr(RedisStore, "__init__", remember)
 
 
 @pytest.fixture(scope="session")
