@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from django.http import HttpRequest, JsonResponse
@@ -32,6 +33,13 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> JsonResponse:
 def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
     """404."""
     return _problem(404, "Not Found", "not_found", "There is nothing at this address.")
+
+
+def too_many(request: HttpRequest, wait: float) -> JsonResponse:
+    """429, with the seconds to wait."""
+    problem = _problem(429, "Too Many Requests", "throttled", "Too many attempts. Wait as long as Retry-After says.")
+    problem["Retry-After"] = str(math.ceil(wait))
+    return problem
 
 
 def server_error(request: HttpRequest, *args: Any) -> JsonResponse:

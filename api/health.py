@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 from asgiref.sync import sync_to_async
@@ -13,6 +14,8 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse
 
 from ticketauth import conf
+from ticketauth.batch import query
+from ticketauth.loops import PerLoop
 
 SECONDS = 1.5
 """That a dependency has to answer `/readyz`."""
@@ -25,42 +28,72 @@ async def healthz(request: HttpRequest) -> HttpResponse:
 
 async def readyz(request: HttpRequest) -> HttpResponse:
     """200 or 503, with a line per dependency. A load balancer sends nobody to what fails here."""
-    probes: dict[str, Callable[[], Awaitable[object]]] = {
-        "database": sync_to_async(_query, thread_sensitive=False),
-        "tickets": conf.store().ping,
-        "cache": sync_to_async(_read_cache, thread_sensitive=False),
-        "channels": _send,
-    }
-    states = await asyncio.gather(*(_state(probe) for probe in probes.values()))
-    lines = "".join(f"{name} {state}\n" for name, state in zip(probes, states, strict=True))
+    probes = await _probes.get()
+    states = await asyncio.gather(*(probe.state() for probe in probes))
+    lines = "".join(f"{probe.name} {state}\n" for probe, state in zip(probes, states, strict=True))
     return _plain(lines, 200 if set(states) == {"ok"} else 503)
 
 
-async def _state(probe: Callable[[], Awaitable[object]]) -> str:
-    try:
-        async with asyncio.timeout(SECONDS):
-            await probe()
-    except TimeoutError:
-        return "silent"
-    except Exception as error:  # noqa: BLE001 -- whatever it is, it is not ready
-        return f"failed ({type(error).__name__})"
-    return "ok"
+class Probe:
+    """Asks a dependency, and never twice at a time: one that is silent takes one thread, however often it is asked.
+
+    Args:
+        name: Of the dependency.
+        ask: Raises where it does not answer as it should.
+    """
+
+    def __init__(self, name: str, ask: Callable[[], Awaitable[object]]) -> None:
+        self.name = name
+        self._ask = ask
+        self._asking: asyncio.Future[object] | None = None
+
+    async def state(self) -> str:
+        """`ok`, or what is wrong."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.ensure_future(self._ask())
+        done, _ = await asyncio.wait([self._asking], timeout=SECONDS)
+        if not done:
+            return "silent"
+        error = self._asking.exception()
+        if isinstance(error, TimeoutError):
+            return "silent"
+        return f"failed ({type(error).__name__})" if error else "ok"
+
+
+async def _tickets() -> None:
+    await conf.store().ping()
+
+
+async def _database() -> None:
+    # By the way that handshakes take: what holds them up shows here.
+    await query(_query, SECONDS)
+
+
+async def _cache() -> None:
+    await sync_to_async(_read_cache, thread_sensitive=False, executor=_thread)()
+
+
+_thread = ThreadPoolExecutor(1, thread_name_prefix="readyz")
+_probes: PerLoop[list[Probe]] = PerLoop(
+    lambda: [
+        Probe("database", _database),
+        Probe("tickets", _tickets),
+        Probe("cache", _cache),
+        Probe("channels", _channels),
+    ]
+)
 
 
 def _query() -> None:
-    try:
-        connection.ensure_connection()
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    finally:
-        connection.close()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
 
 
 def _read_cache() -> None:
     cache.get("readyz")
 
 
-async def _send() -> None:
+async def _channels() -> None:
     layer = get_channel_layer()
     if layer is not None:
         channel = f"readyz.{uuid4().hex}"

@@ -148,6 +148,11 @@ def _postgres_options(statement_seconds: float, pool_size: int) -> dict[str, Any
     """A pool, because under ASGI a request has a thread of its own and CONN_MAX_AGE would keep nothing alive."""
     return {
         "connect_timeout": 2,
+        # A server that vanished without a word is given up in seconds, not in the kernel's quarter of an hour.
+        "tcp_user_timeout": 3000,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
         "options": f"-c statement_timeout={round(statement_seconds * 1000)}",
         "pool": {
             "min_size": 1,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from channels.routing import ProtocolTypeRouter
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
+from django.core.exceptions import SuspiciousOperation
+from django.core.handlers.exception import response_for_exception
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 http = get_asgi_application()
@@ -14,5 +17,15 @@ http = get_asgi_application()
 # Its consumers use models, which exist only now.
 from ws.routing import application as websocket  # noqa: E402
 
-# The few files of the admin pages are served by the process itself; a proxy may take /static/ over.
-application = ProtocolTypeRouter({"http": ASGIStaticFilesHandler(http), "websocket": websocket})
+
+class StaticFiles(ASGIStaticFilesHandler):
+    """The few files of the admin pages and ours, served by the process itself; a proxy may take /static/ over."""
+
+    async def get_response_async(self, request: Any) -> Any:
+        try:
+            return await super().get_response_async(request)
+        except SuspiciousOperation as error:
+            return response_for_exception(request, error)
+
+
+application = ProtocolTypeRouter({"http": StaticFiles(http), "websocket": websocket})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import jwt
@@ -97,6 +98,12 @@ def uvicorn_server() -> Iterator[int]:
     thread.join(10)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _simplejwts_state() -> None:
+    """simplejwt signs by the settings at its first import, which must not be those that some test has put in place."""
+    importlib.import_module("rest_framework_simplejwt.state")
+
+
 @pytest.fixture
 def service(transactional_db: None, uvicorn_server: int) -> Iterator[Service]:
     """The service, with an empty database."""
@@ -140,11 +147,6 @@ class Forge:
 
     def __init__(self, access: str) -> None:
         self.claims: dict[str, Any] = jwt.decode(access, options={"verify_signature": False})
-
-    def without(self, *names: str) -> Self:
-        """The forger who starts from fewer claims."""
-        self.claims = {name: value for name, value in self.claims.items() if name not in names}
-        return self
 
     def token(
         self, key: Any = None, algorithm: str = "HS256", headers: dict[str, Any] | None = None, **claims: Any

@@ -21,6 +21,7 @@ os.environ.update(
         "DATABASE_URL": f"sqlite:///{FOLDER / 'db.sqlite3'}",
         "REDIS_URL": f"unix://{VALKEY_SOCKET}?db=0",
         "LOGIN_RATE": "0",
+        "CLOSE_RATE": "0",
         "RATE_PER_USER": "0",
         "RATE_PER_ADDRESS": "0",
         "ALLOWED_ORIGINS": "https://good.example,http://localhost:3000,capacitor://localhost",

@@ -45,9 +45,21 @@ def client_address(peer: str, forwarded_for: Sequence[str], trusted: Sequence[_N
     return str(address) if address else ""
 
 
+def network_of(address: str) -> str:
+    """What to count by: an IPv6 client has a whole /64 of addresses to choose from."""
+    parsed = _parse(address)
+    return str(ip_network((parsed, 64), strict=False)) if isinstance(parsed, IPv6Address) else address
+
+
 def _parse(text: str) -> _Address | None:
+    """An address, which may come with a zone (RFC 4007) or, as some proxies write it, a port."""
+    bare = text.partition("%")[0]
+    if bare.startswith("["):
+        bare = bare[1:].partition("]")[0]
+    elif bare.count(":") == 1:
+        bare = bare.partition(":")[0]
     try:
-        address = ip_address(text.strip("[]"))
+        address = ip_address(bare)
     except ValueError:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None

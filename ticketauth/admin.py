@@ -1,4 +1,4 @@
-"""Django's admin: who is which subject, and what is refused. Logins are shown, not edited."""
+"""Django's admin: who is which subject, and what is refused. Logins are shown, and may be deleted, which ends them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .models import ForeignIdentity, Login, Revocation
 
 @admin.register(Login)
 class LoginAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Logins, to look at."""
+    """Logins, to look at and to end."""
 
     list_display = ("user", "created_at", "refreshed_at", "expires_at", "revoked_at")
     list_filter = ("revoked_at",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import AppConfig
-from django.contrib.auth.signals import user_logged_out
+from django.contrib.auth.signals import user_logged_in, user_logged_out
 
 
 class TicketAuthConfig(AppConfig):
@@ -18,13 +18,21 @@ class TicketAuthConfig(AppConfig):
     def ready(self) -> None:
         from . import checks  # noqa: F401 -- registers them
 
+        user_logged_in.connect(_start_session_login, dispatch_uid="ticketauth.session_login")
         user_logged_out.connect(_end_session_login, dispatch_uid="ticketauth.session_login")
 
 
-def _end_session_login(*, request: Any, **kwargs: object) -> None:
+def _start_session_login(*, request: Any, user: Any, **kwargs: object) -> None:
+    """`django.contrib.auth.login()` begins a login of its own."""
+    from . import logins
+
+    if (session := getattr(request, "session", None)) is not None:
+        logins.start_session(session, user)
+
+
+def _end_session_login(*, request: Any, user: Any, **kwargs: object) -> None:
     """`django.contrib.auth.logout()` ends the session's login too, before it flushes the session."""
     from . import logins
 
-    session = getattr(request, "session", None)
-    if session is not None and (sid := session.get(logins.SESSION_KEY)):
-        logins.end(sid)
+    if user is not None and (session := getattr(request, "session", None)) is not None:
+        logins.end_session(session, user)

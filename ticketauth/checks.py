@@ -14,7 +14,6 @@ from rest_framework_simplejwt import settings as simplejwt
 
 from . import conf
 from .exceptions import Misconfigured
-from .limits import Rate
 from .stores.redis import configured_server
 
 SHORTEST_KEY = 32
@@ -38,19 +37,10 @@ def _check(function: Callable[[], Iterable[CheckMessage]]) -> Callable[..., list
 @register(Tags.security)
 def settings_are_readable(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
     """E001: a key or value of `TICKETAUTH` is wrong."""
-    readers = (
-        conf.current,
-        conf.origins,
-        conf.trusted_proxies,
-        lambda: conf.current().rate_per_user,
-        lambda: conf.current().rate_per_address,
-        lambda: Rate.parse("CLOSE_RATE", conf.current().CLOSE_RATE),
-    )
-    for read in readers:
-        try:
-            read()
-        except Misconfigured as error:
-            return [Error(str(error), hint="See docs/settings.md.", id="ticketauth.E001")]
+    try:
+        conf.validate()
+    except Misconfigured as error:
+        return [Error(str(error), hint="See docs/settings.md.", id="ticketauth.E001")]
     return []
 
 
@@ -93,6 +83,11 @@ def jwt_stays_out_of_addresses() -> Iterable[CheckMessage]:
 def issuers_have_their_rules() -> Iterable[CheckMessage]:
     """E004: an identity provider without audience, keys or a sound algorithm."""
     for issuer, provider in conf.current().ISSUERS.items():
+        if not isinstance(provider, dict):
+            yield Error(
+                f"ISSUERS[{issuer!r}] is no dict.", hint="See docs/identity-providers.md.", id="ticketauth.E004"
+            )
+            continue
         for problem, hint in _provider_problems(issuer, provider):
             yield Error(f"ISSUERS[{issuer!r}] {problem}.", hint=hint, id="ticketauth.E004")
 
@@ -191,7 +186,7 @@ def channel_layer_waits() -> Iterable[CheckMessage]:
 
 @_check
 def cookies_have_origins() -> Iterable[CheckMessage]:
-    """E009: a cookie may authenticate, and no origin, or every one, is allowed."""
+    """E009, W009: no origin is allowed, which is an error where a cookie may authenticate; or every one is."""
     given = conf.current()
     if "*" in given.ALLOWED_ORIGINS or "null" in given.ALLOWED_ORIGINS:
         yield Error(
@@ -205,10 +200,19 @@ def cookies_have_origins() -> Iterable[CheckMessage]:
             hint="Set TICKETAUTH['ALLOWED_ORIGINS'] or ['PUBLIC_URLS'], or take the cookie schemes out of SCHEMES.",
             id="ticketauth.E009",
         )
+    elif not (given.ALLOWED_ORIGINS or given.PUBLIC_URLS):
+        yield CheckWarning(
+            "No origin is allowed: every browser will be refused.",
+            hint="Set TICKETAUTH['ALLOWED_ORIGINS'] to your pages' origins, like 'https://app.example.com'.",
+            id="ticketauth.W009",
+        )
 
 
 def _takes_cookies(schemes: Sequence[str]) -> bool:
-    return any(import_string(path).ambient for path in schemes)
+    try:
+        return any(import_string(path).ambient for path in schemes)
+    except ImportError:
+        return False  # E001 says so.
 
 
 @_check

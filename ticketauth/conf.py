@@ -193,6 +193,25 @@ def ticket_claims() -> Callable[..., Mapping[str, Any]] | None:
     return cast("Callable[..., Mapping[str, Any]]", import_string(path)) if path else None
 
 
+def validate() -> None:
+    """See that everything that `TICKETAUTH` names can be read and imported.
+
+    Raises:
+        Misconfigured: Something cannot.
+    """
+    given = current()
+    origins(), trusted_proxies(), close_rate()
+    _ = given.rate_per_user, given.rate_per_address
+    for name, paths in (("SCHEMES", given.SCHEMES), ("STORE", [given.STORE]), ("TICKET_CLAIMS", [given.TICKET_CLAIMS])):
+        for path in filter(None, paths):
+            try:
+                import_string(path)
+            except ImportError as error:
+                raise Misconfigured(
+                    f"TICKETAUTH[{name!r}] names {path!r}, which cannot be imported: {error}."
+                ) from None
+
+
 def _forget(*, setting: str, **kwargs: object) -> None:
     """Django's `override_settings` has put other values in place."""
     if setting in {"TICKETAUTH", "CACHES", "SIMPLE_JWT"}:

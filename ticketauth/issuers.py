@@ -11,6 +11,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jwt
@@ -18,7 +19,6 @@ from rest_framework_simplejwt import settings as simplejwt
 
 from . import conf, users
 from .exceptions import NotAuthenticated, Unavailable
-from .loops import PerLoop
 from .types import OURS, Identity, Issuer, Sid, Subject
 
 LONGEST_TOKEN = 8192
@@ -155,7 +155,7 @@ async def _our_key(headers: Mapping[str, Any]) -> Any:
     if simplejwt.api_settings.ALGORITHM.startswith("HS"):
         return simplejwt.api_settings.SIGNING_KEY
     if simplejwt.api_settings.JWK_URL:
-        return await key_set(simplejwt.api_settings.JWK_URL).key(headers.get("kid"))
+        return await key_set(simplejwt.api_settings.JWK_URL).key(headers)
     return simplejwt.api_settings.VERIFYING_KEY
 
 
@@ -203,7 +203,7 @@ async def _verify_foreign(
 ) -> Identity:
     """An identity provider's access token: RFC 9068 2.2 and 4, or the claim that the provider marks them with."""
     _check_kind(headers, provider)
-    key = provider.get("KEY") or await key_set(provider["JWKS_URL"]).key(headers.get("kid"))
+    key = provider.get("KEY") or await key_set(provider["JWKS_URL"]).key(headers)
     algorithms = provider.get("ALGORITHMS", ["RS256"])
     claims = _decode(
         token, key, algorithms, audience=provider["AUDIENCE"], issuer=issuer, required=["iss", "aud", "sub"]
@@ -238,7 +238,7 @@ def _check_marks(claims: Mapping[str, Any], provider: Mapping[str, Any]) -> None
 
 
 class KeySet:
-    """A provider's keys (RFC 7517), fetched in a thread and cached.
+    """A provider's keys (RFC 7517), fetched in a thread of their own and cached.
 
     Args:
         url: Where the provider publishes them.
@@ -254,48 +254,75 @@ class KeySet:
     ) -> None:
         self._fetch = fetch or jwt.PyJWKClient(url, cache_jwk_set=False, timeout=JWKS_TIMEOUT).fetch_data
         self._clock = clock
-        self._keys: dict[str | None, Any] = {}
+        self._keys: dict[str | None, dict[str, Any]] = {}
+        self._built: dict[tuple[str | None, str], Any] = {}
         self._fetched_at = -math.inf
         self._asked_at = -math.inf
         self._failed = False
-        self._locks: PerLoop[asyncio.Lock] = PerLoop(asyncio.Lock)
+        self._fetching: asyncio.Future[None] | None = None
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="ticketauth-jwks")
 
-    async def key(self, kid: Any) -> Any:
-        """The key of that id; without an id the only key there is.
+    async def key(self, headers: Mapping[str, Any]) -> Any:
+        """The key that a token's header names; where it names none, the only key there is.
+
+        A key that is known is given at once; when it has grown old, the provider is asked meanwhile.
 
         Raises:
-            NotAuthenticated: The provider has no such key.
+            NotAuthenticated: The provider has no such key, or not for this algorithm.
             Unavailable: The provider cannot be asked, and the key is not among those it gave before.
         """
-        if not self._is_fresh(kid):
-            async with await self._locks.get():
-                await self._refresh(kid)
-        if (found := self._find(kid)) is not None:
+        kid, algorithm = headers.get("kid"), str(headers.get("alg"))
+        if self._clock() - self._fetched_at >= JWKS_LIFETIME:
+            self._begin()
+        if (known := self._find(kid, algorithm)) is not None:
+            return known
+        self._begin()
+        await self._wait()
+        if (found := self._find(kid, algorithm)) is not None:
             return found
         if self._failed:
             raise Unavailable("identity_provider")
         raise NotAuthenticated("token_kid")
 
-    def _find(self, kid: Any) -> Any:
+    def _find(self, kid: Any, algorithm: str) -> Any:
         if kid is None and len(self._keys) == 1:
-            return next(iter(self._keys.values()))
-        return self._keys.get(kid) if isinstance(kid, str) else None
+            kid = next(iter(self._keys))
+        if not isinstance(kid, str | None) or kid not in self._keys:
+            return None
+        if (kid, algorithm) not in self._built:
+            data = self._keys[kid]
+            try:
+                self._built[kid, algorithm] = jwt.PyJWK(data, None if "alg" in data else algorithm)
+            except jwt.PyJWTError as error:
+                raise NotAuthenticated("token_key") from error
+        return self._built[kid, algorithm]
 
-    def _is_fresh(self, kid: Any) -> bool:
-        return self._find(kid) is not None and self._clock() - self._fetched_at < JWKS_LIFETIME
-
-    async def _refresh(self, kid: Any) -> None:
-        if self._is_fresh(kid) or self._clock() - self._asked_at < JWKS_COOLDOWN:
+    def _begin(self) -> None:
+        """Ask the provider, unless it is being asked, or was a moment ago."""
+        running = self._fetching is not None and not self._fetching.done()
+        if running or self._clock() - self._asked_at < JWKS_COOLDOWN:
             return
         self._asked_at = self._clock()
+        self._failed = True
+        self._fetching = asyncio.ensure_future(self._refresh())
+
+    async def _wait(self) -> None:
+        """Wait for an answer that is under way, as long as it may take."""
+        fetching = self._fetching
+        if fetching is not None and not fetching.done() and fetching.get_loop() is asyncio.get_running_loop():
+            await asyncio.wait([fetching], timeout=JWKS_TIMEOUT)
+
+    async def _refresh(self) -> None:
         try:
-            keys = jwt.PyJWKSet.from_dict(await asyncio.to_thread(self._fetch)).keys
-        except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
-            self._failed = True
+            async with asyncio.timeout(JWKS_TIMEOUT):
+                published = await asyncio.get_running_loop().run_in_executor(self._threads, self._fetch)
+            keys = [key for key in published["keys"] if key.get("use", "sig") == "sig"]
+            self._keys = {key.get("kid"): key for key in keys}
+        except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError, TimeoutError):
             return
+        self._built = {}
         self._failed = False
         self._fetched_at = self._clock()
-        self._keys = {key.key_id: key for key in keys if key.public_key_use in (None, "sig")}
 
 
 @functools.cache

@@ -12,12 +12,13 @@ from uuid import uuid4
 
 from django.contrib.sessions.backends.base import SessionBase
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from rest_framework_simplejwt import settings as simplejwt
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from . import conf, users
 from .exceptions import NotAuthenticated
-from .models import Login
+from .models import Login, new_sid
 from .types import OURS, Identity, Sid
 
 SESSION_KEY = "ticketauth_sid"
@@ -56,11 +57,13 @@ def rotate(claims: Mapping[str, Any]) -> RefreshToken:
     """
     login = _live(claims["sid"])
     jti = claims[simplejwt.api_settings.JTI_CLAIM]
-    if jti == login.refresh_jti and not _advance(login, jti):
-        login.refresh_from_db()
-    if jti not in (login.refresh_jti, login.previous_jti) or not _in_grace(login, jti):
+    if jti == login.refresh_jti:
+        if _advance(login, jti):
+            return _token(login, claims)
+        login = _live(login.sid)
+    if not _in_grace(login, jti):
         end(Sid(login.sid))
-        raise NotAuthenticated("refresh_reused")
+        raise _over("refresh_reused", login)
     return _token(login, claims)
 
 
@@ -69,28 +72,70 @@ def end(sid: Sid) -> None:
     Login.objects.filter(pk=sid, revoked_at=None).update(revoked_at=timezone.now())
 
 
+def start_session(session: SessionBase, user: Any) -> None:
+    """Begin a session's login: a new one, whatever the session had before."""
+    end_session(session, user)
+    session[SESSION_KEY] = _create(new_sid(), session, user).sid
+
+
+def end_session(session: SessionBase, user: Any) -> None:
+    """End a session's login."""
+    for sid in _sids(session, user):
+        end(Sid(sid))
+
+
 def of_session(session: SessionBase, user: Any) -> Identity:
-    """The identity of a user whom Django's session names. The session gets a `sid` and a login row at the first use.
+    """The identity of a user whom Django's session names. Writes nothing to the session.
+
+    Args:
+        session: With a `sid`, where the login came after this app was installed.
+        user: Whom the session has just been found to belong to.
 
     Raises:
         NotAuthenticated: The session's login is over.
     """
-    now = timezone.now()
-    login = Login.objects.filter(pk=session.get(SESSION_KEY, ""), user=user).first()
-    if login is None or not users.has_auth_hash(user, login.auth_hash):
-        login = Login.objects.create(
-            user=user,
-            auth_hash=user.get_session_auth_hash(),
-            created_at=now,
-            refreshed_at=now,
-            expires_at=_session_end(session, now),
-        )
-        session[SESSION_KEY] = login.sid
+    login = _session_login(session, user)
     if login.revoked_at is not None:
-        raise NotAuthenticated("login_revoked")
+        raise _over("login_revoked", login)
+    if login.expires_at <= timezone.now():
+        raise _over("login_expired", login)
     if (expires_at := _session_end(session, login.created_at)) > login.expires_at + timedelta(minutes=1):
         Login.objects.filter(pk=login.pk).update(expires_at=expires_at)
     return Identity(OURS, users.subject_of(user), Sid(login.sid), issued_at=login.created_at.timestamp())
+
+
+def _session_login(session: SessionBase, user: Any) -> Login:
+    *kept, derived = _sids(session, user)
+    if kept:
+        login: Login | None = Login.objects.filter(pk=kept[0], user=user).first()
+        if login is None:
+            raise NotAuthenticated("login_unknown")
+        if users.has_auth_hash(user, login.auth_hash):
+            return login
+    # A session from before this app was installed; or one that outlived a change of its user's own password, as
+    # `update_session_auth_hash` lets it: the login before the change is over, this is the next.
+    known: Login | None = Login.objects.filter(pk=derived).first()
+    return known or _create(derived, session, user)
+
+
+def _sids(session: SessionBase, user: Any) -> list[str]:
+    """The `sid` that the session keeps, if it does, and the one that follows from its key, which gives neither away."""
+    kept = session.get(SESSION_KEY)
+    derived = salted_hmac("ticketauth.sid", f"{session.session_key} {user.pk}", algorithm="sha256").hexdigest()
+    return [*([kept] if kept else []), derived]
+
+
+def _create(sid: str, session: SessionBase, user: Any) -> Login:
+    now = timezone.now()
+    fields = {
+        "user": user,
+        "auth_hash": user.get_session_auth_hash(),
+        "created_at": now,
+        "refreshed_at": now,
+        "expires_at": _session_end(session, now),
+    }
+    login: Login = Login.objects.get_or_create(pk=sid, defaults=fields)[0]
+    return login
 
 
 def clear(now: datetime | None = None) -> int:
@@ -102,18 +147,24 @@ def clear(now: datetime | None = None) -> int:
     return count
 
 
+def _over(reason: str, login: Login) -> NotAuthenticated:
+    refusal = NotAuthenticated(reason)
+    refusal.facts |= {"user": users.subject_of(login.user), "sid": login.sid}
+    return refusal
+
+
 def _live(sid: str) -> Login:
-    login = Login.objects.select_related("user").filter(pk=sid).first()
+    login: Login | None = Login.objects.select_related("user").filter(pk=sid).first()
     if login is None:
         raise NotAuthenticated("login_unknown")
     if login.revoked_at is not None:
-        raise NotAuthenticated("login_revoked")
+        raise _over("login_revoked", login)
     if login.expires_at <= timezone.now():
-        raise NotAuthenticated("login_expired")
+        raise _over("login_expired", login)
     if not login.user.is_active:
-        raise NotAuthenticated("user_inactive")
+        raise _over("user_inactive", login)
     if not users.has_auth_hash(login.user, login.auth_hash):
-        raise NotAuthenticated("password_changed")
+        raise _over("password_changed", login)
     return login
 
 

@@ -13,6 +13,7 @@ import logging
 import re
 import time
 from typing import Any
+from urllib.parse import unquote_plus
 
 from django.core.exceptions import ImproperlyConfigured
 from rest_framework.exceptions import APIException
@@ -91,6 +92,7 @@ class Decision:
 _REDACTED = "[redacted]"
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", re.ASCII)
 _PRESENTED = re.compile(rf"({re.escape(SUBPROTOCOL_TICKET_PREFIX)}|\b(?:Ticket|Bearer) +)[^\s,\"']+", re.IGNORECASE)
+_QUERY = re.compile(r"([?&]([^=&\s]{1,200})=)[^&\s\"']*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -101,7 +103,9 @@ def redact(text: str) -> str:
 
 def _without_credentials(text: str) -> str:
     """Without JWTs, and without what follows the name of a credential parameter or scheme."""
-    text = _named(*_parameters()).sub(rf"\1{_REDACTED}", text)
+    names = _parameters()
+    text = _QUERY.sub(lambda found: f"{found[1]}{_REDACTED}" if unquote_plus(found[2]) in names else found[0], text)
+    text = _named(*names).sub(rf"\1{_REDACTED}", text)
     return _PRESENTED.sub(rf"\1{_REDACTED}", _JWT.sub(_REDACTED, text))
 
 

@@ -1,4 +1,4 @@
-"""The ASGI middleware: carries out what `handshake` decides. The only module that speaks Channels' language.
+"""The ASGI middleware: carries out what `handshake` decides. It and `routing` speak Channels' language.
 
 application = ProtocolTypeRouter({
     "http": get_asgi_application(),
@@ -17,7 +17,8 @@ from channels.sessions import SessionMiddlewareStack
 from django.db import Error as DatabaseError
 
 from . import conf, handshake, logs, routing, users
-from .exceptions import NotAuthenticated, Refusal, Unavailable
+from .address import network_of
+from .exceptions import Misconfigured, NotAuthenticated, Refusal, Unavailable
 from .handshake import Way
 from .limits import Allowance
 from .schemes.base import Scheme, Scope
@@ -25,7 +26,7 @@ from .schemes.jwt import JWTCookie, JWTQuery
 from .schemes.session import Session
 from .schemes.ticket import TicketHeader, TicketQuery, TicketSubprotocol
 from .signals import announce, ticket_consumed, ticket_refused
-from .types import GUEST, Connection, Opening, Ticket
+from .types import GUEST, Connection, Identity, Opening, Ticket
 from .wire import SUBPROTOCOL
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -46,9 +47,15 @@ class TicketAuthMiddleware:
         schemes: The ways to prove who you are, `TICKETAUTH["SCHEMES"]` where none are given.
         required: Whether a handshake without a credential is refused. Otherwise it is let in as `AnonymousUser`, and
             so are guest tickets.
+
+    Raises:
+        Misconfigured: `TICKETAUTH` cannot work; so an ASGI server, which runs no system checks, does not start.
     """
 
     def __init__(self, inner: Application, schemes: Sequence[Scheme] | None = None, *, required: bool = True) -> None:
+        conf.validate()
+        if not 1 <= conf.current().TICKET_TTL <= conf.LONGEST_TTL:
+            raise Misconfigured(f"TICKET_TTL is {conf.current().TICKET_TTL}; expected 1 to {conf.LONGEST_TTL} seconds.")
         self.inner = inner
         self.required = required
         self._schemes = schemes
@@ -109,7 +116,7 @@ class TicketAuthMiddleware:
         proof = await scheme.authenticate(credential, opening)
         ticket = proof if isinstance(proof, Ticket) else None
         identity = ticket.identity if ticket else proof
-        if not isinstance(identity, type(GUEST)):
+        if not isinstance(identity, Identity):
             raise TypeError(f"{scheme.name} gave neither a Ticket nor an Identity")
         if identity.is_guest and self.required:
             raise NotAuthenticated("guest")
@@ -139,7 +146,7 @@ class TicketAuthMiddleware:
             opening,
             profile=conf.current().REFUSAL_PROFILE,
             extensions=extensions,
-            may_upgrade=lambda: self._upgrades.take(opening.address, conf.close_rate()),
+            may_upgrade=lambda: self._upgrades.take(network_of(opening.address), conf.close_rate()),
         )
         told = handshake.answer(refusal, self.schemes, extensions)
         await receive()

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 from django.conf import settings
-from django.db import models
+from django.db import models, router
 
 
 def new_sid() -> str:
     """128 random bits, base64url."""
     return secrets.token_urlsafe(16)
+
+
+class PrimaryManager(models.Manager):  # type: ignore[type-arg]
+    """Reads where is written: a replica that lags would bring back what was just revoked."""
+
+    def get_queryset(self) -> models.QuerySet[Any]:
+        return super().get_queryset().using(self._db or router.db_for_write(self.model))
 
 
 class Login(models.Model):
@@ -28,6 +36,8 @@ class Login(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True, db_index=True)
     refresh_jti = models.CharField(max_length=64, blank=True, help_text="The refresh token that is good now.")
     previous_jti = models.CharField(max_length=64, blank=True, help_text="Its immediate predecessor.")
+
+    objects = PrimaryManager()
 
     def __str__(self) -> str:
         return f"{self.user} since {self.created_at:%Y-%m-%d %H:%M}"
@@ -59,6 +69,8 @@ class Revocation(models.Model):
     sid = models.CharField(max_length=255, blank=True)
     revoked_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True, help_text="When all that it refuses has expired anyway.")
+
+    objects = PrimaryManager()
 
     class Meta:
         indexes = [models.Index(fields=["issuer", "subject"], name="ticketauth_revocation_idx")]

@@ -1,4 +1,4 @@
-"""What the ticket endpoint takes and gives."""
+"""What the ticket endpoint takes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,3 @@ class TicketRequest(serializers.Serializer[object]):
         if not value.startswith("/") or "?" in value or "#" in value:
             raise serializers.ValidationError("This is no path. Expected one like /ws/events/, without query.")
         return value
-
-
-class TicketResponse(serializers.Serializer[object]):
-    """The body of the 201."""
-
-    ticket_uuid = serializers.CharField(help_text="The ticket: works once, for expires_in seconds.")
-    expires_in = serializers.IntegerField(help_text="Seconds.")
-    expires_at = serializers.DateTimeField(help_text="RFC 3339, UTC.")

@@ -51,7 +51,7 @@ def subject_of(user: Any) -> Subject:
 def from_claims(issuer: Issuer) -> bool:
     """Whether users of this issuer are made of claims alone."""
     given = conf.current()
-    return (given.USERS if issuer == OURS else given.ISSUERS[issuer].get("USERS", "database")) == "claims"
+    return (given.USERS if issuer == OURS else given.ISSUERS.get(issuer, {}).get("USERS")) == "claims"
 
 
 async def read(identity: Identity) -> Standing:
@@ -65,7 +65,8 @@ async def read(identity: Identity) -> Standing:
         return Standing(AnonymousUser(), None)
     batcher = await _batchers.get()
     try:
-        async with asyncio.timeout(conf.current().DATABASE_DEADLINE):
+        # The call before may take its whole time, too.
+        async with asyncio.timeout(2 * conf.current().DATABASE_DEADLINE):
             answer = await batcher.ask(identity)
     except (DatabaseError, TimeoutError) as error:
         refusal = Unavailable("database")
@@ -78,24 +79,33 @@ async def read(identity: Identity) -> Standing:
 
 def _read_all(identities: Sequence[Identity]) -> list[Standing | str]:
     """For each identity its standing, or the reason why it has none."""
-    logins = _logins([identity for identity in identities if _has_login(identity)])
-    others = [identity for identity in identities if not _has_login(identity)]
-    users = _users(others)
-    revocations = _revocations(others)
-    now = timezone.now()
-    return [
-        _by_login(identity, logins.get(identity.sid), now)
-        if _has_login(identity)
-        else _without_login(identity, users.get(identity), revocations, now)
-        for identity in identities
-    ]
+    by_sid = _logins([identity for identity in identities if _names_login(identity)])
+    logins = {identity: by_sid.get(identity.sid) for identity in identities if _names_login(identity)}
+    others = [identity for identity in identities if not logins.get(identity) and not _needs_login(identity)]
+    users, revocations, now = _users(others), _revocations(others), timezone.now()
+
+    def standing(identity: Identity) -> Standing | str:
+        if login := logins.get(identity):
+            return _by_login(identity, login, now)
+        if _needs_login(identity):
+            return "login_unknown"
+        return _without_login(identity, users.get(identity), revocations, now)
+
+    return [standing(identity) for identity in identities]
 
 
-_batchers: PerLoop[Batcher[Identity, Standing | str]] = PerLoop(lambda: Batcher(_read_all))
+_batchers: PerLoop[Batcher[Identity, Standing | str]] = PerLoop(
+    lambda: Batcher(_read_all, lambda: conf.current().DATABASE_DEADLINE)
+)
 
 
-def _has_login(identity: Identity) -> bool:
-    return identity.issuer == OURS and bool(identity.sid) and not from_claims(OURS)
+def _names_login(identity: Identity) -> bool:
+    return identity.issuer == OURS and bool(identity.sid)
+
+
+def _needs_login(identity: Identity) -> bool:
+    """Where users come from claims, the login may be another service's; a row that is here counts all the same."""
+    return _names_login(identity) and not from_claims(OURS)
 
 
 def _logins(identities: list[Identity]) -> dict[str, Login]:
@@ -103,8 +113,8 @@ def _logins(identities: list[Identity]) -> dict[str, Login]:
     return Login.objects.select_related("user").in_bulk(sids) if sids else {}
 
 
-def _by_login(identity: Identity, login: Login | None, now: datetime) -> Standing | str:
-    if login is None or subject_of(login.user) != identity.subject:
+def _by_login(identity: Identity, login: Login, now: datetime) -> Standing | str:
+    if subject_of(login.user) != identity.subject:
         return "login_unknown"
     if login.revoked_at is not None:
         return "login_revoked"
@@ -114,7 +124,8 @@ def _by_login(identity: Identity, login: Login | None, now: datetime) -> Standin
         return "user_inactive"
     if not has_auth_hash(login.user, login.auth_hash):
         return "password_changed"
-    return Standing(login.user, login.expires_at.timestamp())
+    user = _claimed_user(identity) if from_claims(OURS) else login.user
+    return Standing(user, login.expires_at.timestamp())
 
 
 def has_auth_hash(user: Any, auth_hash: str) -> bool:
@@ -145,7 +156,8 @@ def _users(identities: list[Identity]) -> dict[Identity, Any]:
 def _key(subject: Subject) -> Any:
     """The subject as a value of the user's key field, or None where it cannot be one."""
     try:
-        field: Any = get_user_model()._meta.get_field(simplejwt.api_settings.USER_ID_FIELD)
+        name, meta = simplejwt.api_settings.USER_ID_FIELD, get_user_model()._meta
+        field: Any = meta.pk if name == "pk" else meta.get_field(name)
         value = field.to_python(subject)
         field.run_validators(value)
     except (ValidationError, ValueError, OverflowError, TypeError, FieldError):
@@ -163,9 +175,20 @@ def _any_of(identities: list[Identity]) -> models.Q:
     return wanted
 
 
+class ForeignUser(TokenUser):
+    """A user of an identity provider, made of claims. Its id is nobody's primary key, and no claim makes it staff."""
+
+    is_staff = False
+    is_superuser = False
+
+    def __init__(self, token: Any, identity: Identity) -> None:
+        super().__init__(token)
+        self.id = f"{identity.issuer} {identity.subject}"
+
+
 def _claimed_user(identity: Identity) -> TokenUser:
     claims: Any = {**identity.claims, simplejwt.api_settings.USER_ID_CLAIM: identity.subject}
-    return TokenUser(claims)
+    return TokenUser(claims) if identity.issuer == OURS else ForeignUser(claims, identity)
 
 
 def _revocations(identities: list[Identity]) -> list[Revocation]:

@@ -9,20 +9,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework import exceptions as drf
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from . import conf, logs, problems, routing, tickets
-from .address import client_address
+from .address import client_address, network_of
 from .authentication import BearerAuthentication, SessionLoginAuthentication, identity_of
 from .exceptions import NotAuthenticated, Refusal
-from .serializers import TicketRequest, TicketResponse
+from .parsers import JSONParser
+from .serializers import TicketRequest
 from .signals import announce, ticket_issued, ticket_refused
 from .stores.base import Limit
 from .types import GUEST, Identity, Ticket
@@ -52,6 +53,11 @@ class TicketView(APIView):
     throttle_classes = ()
     parser_classes = (JSONParser,)
     renderer_classes = (JSONRenderer,)
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Any:
+        """The view; never inside a transaction of `ATOMIC_REQUESTS`, which cannot wrap an asynchronous one."""
+        return transaction.non_atomic_requests(super().as_view(**initkwargs))
 
     view_is_async = True
     """Django asks, to know how to call the view."""
@@ -109,9 +115,9 @@ class TicketView(APIView):
             logging.INFO, "issue", {"outcome": "issued", **facts, "path": ticket.path, "credential": fingerprint}
         )
         await announce(ticket_issued, type(self), identity=identity, path=ticket.path, address=address)
-        expires_at = datetime.fromtimestamp(issued.expires_at, UTC)
-        body = {"ticket_uuid": issued.value, "expires_in": issued.expires_in, "expires_at": expires_at}
-        return Response(TicketResponse(body).data, status=201)
+        ends = datetime.fromtimestamp(issued.expires_at, UTC).isoformat().replace("+00:00", "Z")
+        body = {"ticket_uuid": issued.value, "expires_in": issued.expires_in, "expires_at": ends}
+        return Response(body, status=201)
 
     async def _identify(self, request: Request) -> Identity:
         for authenticator in request.authenticators or ():
@@ -128,6 +134,9 @@ class TicketView(APIView):
         body: Any = request.data
         serializer = TicketRequest(data={} if body is None else body)
         serializer.is_valid(raise_exception=True)
+        unknown = sorted(set(body or {}) - set(serializer.fields))
+        if unknown and not conf.current().TICKET_CLAIMS:
+            raise drf.ValidationError({unknown[0]: ["There is no such member."]})
         path: str = serializer.validated_data.get("path", "")
         if not path and conf.current().TICKET_PATH_REQUIRED:
             raise drf.ValidationError({"path": ["This field is required."]})
@@ -149,5 +158,5 @@ class TicketView(APIView):
 def _limits(identity: Identity, address: str) -> tuple[Limit, ...]:
     given = conf.current()
     who = None if identity.is_guest else f"user:{identity.issuer}:{identity.subject}"
-    wanted = ((who, given.rate_per_user), (f"address:{address}", given.rate_per_address))
+    wanted = ((who, given.rate_per_user), (f"address:{network_of(address)}", given.rate_per_address))
     return tuple(Limit(key, rate) for key, rate in wanted if key and rate)

@@ -60,7 +60,7 @@ class EventsConsumer(LimitedConsumer):
         expires_at = connection.expires_at
         await self.tell(
             Ready(
-                user=User(id=connection.identity.subject, username=self.scope["user"].get_username()),
+                user=User(id=connection.identity.subject, username=str(self.scope["user"].get_username() or "")),
                 connection_id=connection.connection_id,
                 expires_at=None if expires_at is None else datetime.fromtimestamp(expires_at, UTC),
             )

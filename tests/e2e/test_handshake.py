@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -17,23 +16,10 @@ from redis import Redis
 
 from tests.conftest import Forge, Service
 from tests.e2e.test_issue import BAD_TOKENS
+from tests.monitoring import commands
 
 GOOD = "https://good.example"
 V1 = "ticketauth.v1"
-
-
-@contextmanager
-def commands(valkey: Redis) -> Iterator[list[str]]:
-    """All commands that the server gets meanwhile."""
-    seen: list[str] = []
-    with valkey.monitor() as monitor:
-        valkey.echo("the beginning")
-        while monitor.next_command()["command"] != "ECHO the beginning":
-            pass
-        yield seen
-        valkey.echo("the end")
-        while (command := monitor.next_command()["command"]) != "ECHO the end":
-            seen.append(command)
 
 
 @pytest.fixture

@@ -185,9 +185,10 @@ class TestKeys:
             return {"keys": Provider.keys(None)}  # type: ignore[arg-type]
 
         keys = issuers.KeySet("https://idp.example/jwks", fetch, lambda: now[0])
-        assert await keys.key("rsa")
+        header = {"kid": "rsa", "alg": "RS256"}
+        assert await keys.key(header)
         up[0], now[0] = False, issuers.JWKS_LIFETIME + 1
-        assert await keys.key("rsa")
+        assert await keys.key(header)
 
 
 @pytest.mark.usefixtures("rules")

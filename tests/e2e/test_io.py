@@ -15,21 +15,14 @@ from redis import Redis
 from redis.connection import AbstractConnection
 
 from tests.conftest import Service
+from tests.monitoring import commands
 
 
 def sent(valkey: Redis, act: Callable[[], Any]) -> list[str]:
-    """The commands that clients send meanwhile; what a script does inside the server is no round trip."""
-    with valkey.monitor() as monitor:
-        valkey.echo("the beginning")
-        while monitor.next_command()["command"] != "ECHO the beginning":
-            pass
+    """The names of the commands that an act takes."""
+    with commands(valkey) as seen:
         act()
-        valkey.echo("the end")
-        seen = []
-        while (command := monitor.next_command())["command"] != "ECHO the end":
-            if command["client_type"] != "lua":
-                seen.append(command["command"].split()[0])
-        return seen
+    return [command.split()[0] for command in seen]
 
 
 class TestRoundTrips:

@@ -184,7 +184,7 @@ class TestR3:
     def forge(self, owner: User) -> Forge:
         from ticketauth import logins
 
-        return Forge(str(logins.start(owner).access_token)).without("iss", "aud")
+        return Forge(str(logins.start(owner).access_token))
 
 
 class TestR5:
@@ -458,6 +458,7 @@ class TestBody:
             (b'{"path": "ws/echo/"}', 400),
             (b'{"path": "/ws/echo/?a=1"}', 400),
             (b'{"path": ""}', 400),
+            (b'{"pth": "/ws/echo/"}', 400),
             (b'{"path": 7}', 400),
             (b'{"path": null}', 400),
             (b'{"path": "/ws/echo/\\u0000"}', 400),

@@ -18,6 +18,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
     "text",
     [
         f"GET /ws/?ticket_uuid={TICKET} HTTP/1.1",
+        f"GET /ws/?ticket%5Fuuid={TICKET} HTTP/1.1",
         f"GET /ws/?a=1&ticket_uuid={TICKET}.{'A' * 43}&b=2",
         f"Sec-WebSocket-Protocol: ticketauth.v1, ticketauth.ticket.{TICKET}",
         f"Authorization: Ticket {TICKET}",

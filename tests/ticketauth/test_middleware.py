@@ -15,6 +15,7 @@ from django.urls import path, re_path
 from ticketauth import logins, tickets
 from ticketauth import middleware as stacks
 from ticketauth.conf import store
+from ticketauth.exceptions import Misconfigured
 from ticketauth.middleware import TicketAuthMiddleware
 from ticketauth.routing import resolves
 from ticketauth.schemes.jwt import JWTCookie, JWTHeader, JWTQuery
@@ -92,6 +93,16 @@ class TestScope:
 
         await TicketAuthMiddleware(inner)({"type": "http"}, None, None)  # type: ignore[arg-type]
         assert seen == [{"type": "http"}]
+
+
+class TestStart:
+    """An ASGI server runs no system checks."""
+
+    @pytest.mark.parametrize("given", [{"TICKET_TTL": 3600}, {"TICKET_TLL": 30}, {"SCHEMES": ["nope.Scheme"]}])
+    def test_what_cannot_work_does_not_start(self, routes, settings, given: dict[str, Any]) -> None:
+        settings.TICKETAUTH = {**settings.TICKETAUTH, **given}
+        with pytest.raises(Misconfigured):
+            TicketAuthMiddleware(routes)
 
 
 class TestRequired:

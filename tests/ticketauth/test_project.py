@@ -106,15 +106,25 @@ class TestSignals:
 class TestCommands:
     def test_ticket_prints_one_and_an_address(self, owner, routes) -> None:
         out, err = io.StringIO(), io.StringIO()
-        call_command("ticket", "owner", path="/ws/mirror/", url="wss://example.com", stdout=out, stderr=err)
+        call_command("ticket", "owner", url="wss://example.com", stdout=out, stderr=err)
         ticket = out.getvalue().strip()
-        assert f"wss://example.com/ws/mirror/?ticket_uuid={ticket}" in err.getvalue()
+        assert f"wss://example.com/ws/echo/?ticket_uuid={ticket}" in err.getvalue()
 
         async def use() -> None:
             async with connect(TicketAuthMiddlewareStack(routes), MIRROR, ticket=ticket):
                 pass
 
         async_to_sync(use)()
+
+    def test_ticket_for_a_path(self, owner, routes) -> None:
+        out, err = io.StringIO(), io.StringIO()
+        call_command("ticket", "owner", path="/ws/events/", stdout=out, stderr=err)
+        assert f"wss://sockets.example/ws/events/?ticket_uuid={out.getvalue().strip()}" in err.getvalue()
+
+    @pytest.mark.parametrize("path", ["/nope/", "nope", "/ws/echo/?x=1"])
+    def test_ticket_for_no_path(self, owner, path: str) -> None:
+        with pytest.raises(CommandError, match="--path"):
+            call_command("ticket", "owner", path=path)
 
     def test_ticket_for_nobody(self, transactional_db) -> None:
         with pytest.raises(CommandError, match="There is no user 'nobody'"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import timedelta
 
 import pytest
@@ -46,7 +47,7 @@ class TestQueries:
             calls.append(len(questions))
             return [question * 2 for question in questions]
 
-        batcher = Batcher(read)
+        batcher: Batcher[int, int] = Batcher(read, lambda: 5)
         first = asyncio.create_task(batcher.ask(0))
         await asyncio.sleep(0)
         others = [asyncio.create_task(batcher.ask(number)) for number in range(1, 51)]
@@ -54,17 +55,34 @@ class TestQueries:
         assert len(calls) <= 3
 
     async def test_one_who_gives_up_disturbs_nobody(self) -> None:
-        batcher: Batcher[int, int] = Batcher(lambda questions: questions)
+        batcher: Batcher[int, int] = Batcher(lambda questions: questions, lambda: 5)
         patient, impatient = asyncio.create_task(batcher.ask(1)), asyncio.create_task(batcher.ask(2))
         await asyncio.sleep(0)
         impatient.cancel()
         assert await patient == 1
 
+    async def test_a_read_that_never_ends_is_abandoned(self) -> None:
+        release = threading.Event()
+        hangs = iter([True, False])
+
+        def read(questions):
+            if next(hangs):
+                release.wait(10)
+            return questions
+
+        batcher: Batcher[int, int] = Batcher(read, lambda: 0.1)
+        try:
+            with pytest.raises(TimeoutError):
+                await batcher.ask(1)
+            assert await batcher.ask(2) == 2
+        finally:
+            release.set()
+
     async def test_all_who_wait_hear_of_a_failure(self) -> None:
         def read(questions):
             raise DatabaseError("gone")
 
-        batcher = Batcher(read)
+        batcher: Batcher[int, int] = Batcher(read, lambda: 5)
         outcomes = await asyncio.gather(batcher.ask(1), batcher.ask(2), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [DatabaseError, DatabaseError]
         with pytest.raises(DatabaseError):

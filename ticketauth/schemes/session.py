@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from importlib import import_module
-from types import SimpleNamespace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
-from channels.db import database_sync_to_async
 from django.conf import settings
-from django.contrib.auth import get_user
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model, load_backend
 from django.contrib.sessions.backends.base import SessionBase
-from django.http import HttpRequest
 
-from ticketauth import conf, logins
+from ticketauth import conf, logins, users
+from ticketauth.batch import query
 from ticketauth.exceptions import NotAuthenticated
 from ticketauth.types import Identity, Opening
 
@@ -34,9 +31,7 @@ class Session:
         return values[0] if values else None
 
     async def authenticate(self, credential: str, opening: Opening) -> Identity:
-        async with asyncio.timeout(conf.current().DATABASE_DEADLINE):
-            identity: Identity = await database_sync_to_async(_identify)(credential)
-        return identity
+        return await query(lambda: _identify(credential), conf.current().DATABASE_DEADLINE)
 
     def hide(self, scope: Scope) -> Scope:
         """The cookie stays: what is inside may want the session."""
@@ -44,13 +39,21 @@ class Session:
 
 
 def _identify(session_key: str) -> Identity:
+    """Who a session belongs to. Only read: a handshake cannot give the browser another cookie.
+
+    Hence not `django.contrib.auth.get_user`, which after a rotation of `SECRET_KEY` takes the session a new key.
+    """
     store: Any = import_module(settings.SESSION_ENGINE).SessionStore
     session: SessionBase = store(session_key)
-    # All that `get_user` looks at is the session; it checks the backend and the auth hash.
-    user = get_user(cast("HttpRequest", SimpleNamespace(session=session)))
-    if not user.is_authenticated:
+    user = _user_of(session)
+    if user is None or not users.has_auth_hash(user, session.get(HASH_SESSION_KEY, "")):
         raise NotAuthenticated("session_unknown")
-    identity = logins.of_session(session, user)
-    if session.modified:
-        session.save(must_create=False)
-    return identity
+    return logins.of_session(session, user)
+
+
+def _user_of(session: SessionBase) -> Any:
+    path, key = session.get(BACKEND_SESSION_KEY, ""), session.get(SESSION_KEY)
+    if path not in settings.AUTHENTICATION_BACKENDS or key is None:
+        return None
+    backend: Any = load_backend(path)
+    return backend.get_user(get_user_model()._meta.pk.to_python(key))

@@ -125,7 +125,7 @@ _WORDS = {
 
 _HINTS = {
     "redis_permission": "allow +info, +eval and +evalsha and the keys to this user, or set FENCE to 'off'",
-    "redis_too_old": "the server must know EVAL and EVALSHA as Redis 5 or newer does",
+    "redis_too_old": "the server must know EVAL and EVALSHA as Redis 6 or newer does",
 }
 
 

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from ticketauth import conf, routing, tickets, users
 from ticketauth.exceptions import TicketAuthError
+from ticketauth.serializers import TicketRequest
 from ticketauth.types import OURS, Identity, Ticket
 
 
@@ -33,6 +34,7 @@ class Command(BaseCommand):
             user = users_._default_manager.get_by_natural_key(options["username"])
         except users_.DoesNotExist:
             raise CommandError(f"There is no user {options['username']!r}.") from None
+        self._check_path(options["path"])
         given = conf.current()
         ticket = Ticket(Identity(OURS, users.subject_of(user)), path=options["path"])
         issuing = tickets.issue(conf.store(), ticket, ttl=given.TICKET_TTL, secret=given.TICKET_SECRET)
@@ -45,6 +47,13 @@ class Command(BaseCommand):
         address = f"{base}{path}?{given.TICKET_QUERY_PARAM}={issued.value}"
         self.stdout.write(issued.value)
         self.stderr.write(f"Good for {issued.expires_in} s, once: {address}")
+
+    def _check_path(self, path: str) -> None:
+        request = TicketRequest(data={"path": path} if path else {})
+        if not request.is_valid():
+            raise CommandError(f"--path {path!r}: {' '.join(map(str, request.errors['path']))}")
+        if path and not routing.resolves(routing.project_application(), path):
+            raise CommandError(f"--path {path!r}: there is no WebSocket at this path.")
 
 
 def _some_path() -> str:

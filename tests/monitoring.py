@@ -1,0 +1,26 @@
+"""What clients send to the server of the tickets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis import Redis
+
+
+@contextmanager
+def commands(valkey: Redis) -> Iterator[list[str]]:
+    """All commands that clients send meanwhile, but for the channel layer, which waits on the same server.
+
+    What a script does inside the server is no command of a client.
+    """
+    seen: list[str] = []
+    with valkey.monitor() as monitor:
+        valkey.echo("the beginning")
+        while monitor.next_command()["command"] != "ECHO the beginning":
+            pass
+        yield seen
+        valkey.echo("the end")
+        while (command := monitor.next_command())["command"] != "ECHO the end":
+            if command["client_type"] != "lua" and "ticketauth-channels" not in command["command"]:
+                seen.append(command["command"])
