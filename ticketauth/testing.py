@@ -21,12 +21,12 @@ from .types import OURS, Identity, Ticket
 
 
 class Refused(AssertionError):
-    """The handshake was refused.
+    """The handshake was refused, or the socket was closed.
 
     Attributes:
         status: The HTTP status, or None where the socket was accepted and closed.
         code: The close code, or None where the handshake was answered with a status.
-        body: The problem, or empty.
+        body: The problem; of a close its `reason`.
     """
 
     def __init__(self, status: int | None, code: int | None, body: Mapping[str, Any]) -> None:
@@ -69,6 +69,7 @@ class TicketCommunicator(ApplicationCommunicator):
             "extensions": {"websocket.http.response": {}} if denial else {},
         }
         super().__init__(application, self.scope)
+        self._kept: list[dict[str, Any]] = []
 
     async def open(self, timeout: float = 3) -> str | None:  # noqa: ASYNC109 -- as its siblings in asgiref
         """Connect. Returns the selected subprotocol.
@@ -85,7 +86,7 @@ class TicketCommunicator(ApplicationCommunicator):
             body = await self.receive_output(timeout)
             raise Refused(answer["status"], None, json.loads(body["body"] or "{}"))
         if answer["type"] == "websocket.close":
-            raise Refused(None, answer.get("code", 1000), {})
+            raise _closed(answer)
         await self._raise_if_closed()
         subprotocol: str | None = answer.get("subprotocol")
         return subprotocol
@@ -107,7 +108,7 @@ class TicketCommunicator(ApplicationCommunicator):
         """
         message = await self.receive_output(timeout)
         if message["type"] == "websocket.close":
-            raise Refused(None, message.get("code", 1000), {})
+            raise _closed(message)
         data: str | bytes = message["text"] if message.get("text") is not None else message["bytes"]
         return data
 
@@ -125,8 +126,22 @@ class TicketCommunicator(ApplicationCommunicator):
         for _ in range(10):
             await asyncio.sleep(0)
             if self.future is not None and self.future.done():
-                closed = await self.receive_output()
-                raise Refused(None, closed.get("code", 1000), {})
+                message = await self.receive_output()
+                if message["type"] == "websocket.close":
+                    raise _closed(message)
+                self._kept.append(message)
+                return
+
+    async def receive_output(self, timeout: float = 1) -> dict[str, Any]:  # noqa: ASYNC109
+        """The next ASGI message of the application."""
+        if self._kept:
+            return self._kept.pop(0)
+        message: dict[str, Any] = await super().receive_output(timeout)
+        return message
+
+
+def _closed(message: Mapping[str, Any]) -> Refused:
+    return Refused(None, message.get("code", 1000), {"reason": message.get("reason", "")})
 
 
 async def ticket_for(user: Any, *, path: str = "", claims: Mapping[str, Any] | None = None) -> str:

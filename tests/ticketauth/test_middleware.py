@@ -255,6 +255,20 @@ def test_each_scheme_finds_nothing_where_nothing_is(scheme: Any) -> None:
     assert scheme().find(opening) is None
 
 
+async def test_what_an_application_says_before_it_closes_is_not_lost() -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": "last words"})
+        await send({"type": "websocket.close", "code": 4000, "reason": "enough"})
+
+    socket = TicketCommunicator(application, "/")
+    await socket.open()
+    assert await socket.receive_from() == "last words"
+    with pytest.raises(Refused) as refused:
+        await socket.receive_from()
+    assert (refused.value.code, refused.value.body) == (4000, {"reason": "enough"})
+
+
 def test_a_refusal_says_so_in_a_failing_test() -> None:
     assert "HTTP 401" in str(Refused(401, None, {"code": "not_authenticated"}))
     assert json.dumps("4401")[1:-1] in str(Refused(None, 4401, {}))
