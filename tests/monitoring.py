@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 from redis import Redis
 
-
 _BESIDE = re.compile(r"(HELLO|CLIENT|SELECT)\b|.*ticketauth-channels")
 
 
