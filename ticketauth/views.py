@@ -156,7 +156,6 @@ class TicketView(APIView):
 
 
 def _limits(identity: Identity, address: str) -> tuple[Limit, ...]:
-    given = conf.current()
     who = None if identity.is_guest else f"user:{identity.issuer}:{identity.subject}"
-    wanted = ((who, given.rate_per_user), (f"address:{network_of(address)}", given.rate_per_address))
+    wanted = ((who, conf.rate_per_user()), (f"address:{network_of(address)}", conf.rate_per_address()))
     return tuple(Limit(key, rate) for key, rate in wanted if key and rate)

@@ -170,6 +170,12 @@ class TestSettings:
         assert service.post("/api/tickets/", token=tokens["access"]).status_code == 401
         assert service.connect(f"ticket_uuid={ticket}").status == 401
 
+    def test_users_from_claims_have_no_password_to_compare(self, service: Service, forge: Forge, settings) -> None:
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "USERS": "claims"}
+        settings.SIMPLE_JWT = {**settings.SIMPLE_JWT, "CHECK_REVOKE_TOKEN": True}
+        token = forge.token(user_id="4711", sid="elsewhere", hash_password="OF ANOTHER SERVICE")
+        assert service.post("/api/tickets/", token=token).status_code == 201
+
     def test_an_issuer_that_is_gone_spoils_nothing_for_others(self, service: Service, access: str) -> None:
         gone = Ticket(Identity(Issuer("https://gone.example"), Subject("1")))
         orphan = async_to_sync(tickets.issue)(store(), gone, ttl=30).value

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
+from django.db import connection
 from redis import Redis
 
 from tests.conftest import Service
@@ -41,6 +42,17 @@ class TestHealth:
         assert answer.status_code == 503
         assert "Retry-After" in answer.headers
         assert answer.text.startswith("database ok\ntickets failed")
+
+    def test_not_ready_without_our_tables(self, service: Service) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE ticketauth_login RENAME TO elsewhere")
+        try:
+            answer = service.http.get("/readyz")
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("ALTER TABLE elsewhere RENAME TO ticketauth_login")
+        assert answer.status_code == 503
+        assert answer.text.startswith("database failed")
 
 
 class TestRedisGone:

@@ -55,6 +55,12 @@ def test_none_is_fine_but_for_cookies() -> None:
         POLICY.check([], ambient=True)
 
 
+@pytest.mark.parametrize(("listed", "public", "name"), [(["x"], [], "ALLOWED_ORIGINS"), ([], ["x"], "PUBLIC_URLS")])
+def test_what_is_no_origin_names_its_setting(listed: list[str], public: list[str], name: str) -> None:
+    with pytest.raises(Misconfigured, match=f"{name}: 'x' is not an origin"):
+        OriginPolicy.of(listed, public)
+
+
 def test_an_empty_list_allows_nobody() -> None:
     with pytest.raises(OriginRefused):
         OriginPolicy.of([]).check(["https://good"], ambient=False)
