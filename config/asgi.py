@@ -17,6 +17,8 @@ http = get_asgi_application()
 # Its consumers use models, which exist only now.
 from ws.routing import application as websocket  # noqa: E402
 
+from .threads import KeptThreads  # noqa: E402
+
 
 class StaticFiles(ASGIStaticFilesHandler):
     """The few files of the admin pages and ours, served by the process itself; a proxy may take /static/ over."""
@@ -28,4 +30,4 @@ class StaticFiles(ASGIStaticFilesHandler):
             return response_for_exception(request, error)
 
 
-application = ProtocolTypeRouter({"http": StaticFiles(http), "websocket": websocket})
+application = ProtocolTypeRouter({"http": KeptThreads(StaticFiles(http)), "websocket": websocket})

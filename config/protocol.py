@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+_log = logging.getLogger("uvicorn.websocket")
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's own, but for three things.
+    """uvicorn's own, but for four things.
 
     Two `Origin` headers reach the application, which refuses them by its own policy, with its own words and log line;
     the library in between would answer a bare 400. A handshake that was answered with an HTTP status counts as
     complete: uvicorn logs an error about each of them. And a request that the library cannot read, for a line longer
-    than its limit, gets an answer: uvicorn leaves the client waiting.
+    than its limit, gets an answer: uvicorn leaves the client waiting. And it has a logger of its own, so that two lines
+    per socket that say less than the middleware's one need not be written.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.logger = self.conn.logger = _log
         self.conn.process_origin = lambda headers: None  # type: ignore[method-assign]
 
     def data_received(self, data: bytes) -> None:

@@ -51,9 +51,12 @@ def refused(name: str, refusal: Refusal | APIException, address: str) -> str:
     return reason
 
 
+_PLAIN = re.compile(r"[\w.:/@+-]+", re.ASCII)
+
+
 def _plain(value: Any) -> str:
     text = str(value)
-    return text if re.fullmatch(r"[\w.:/@+-]+", text, re.ASCII) else json.dumps(text)
+    return text if _PLAIN.fullmatch(text) else json.dumps(text)
 
 
 class Decision:
@@ -92,21 +95,33 @@ class Decision:
 _REDACTED = "[redacted]"
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", re.ASCII)
 _PRESENTED = re.compile(rf"({re.escape(SUBPROTOCOL_TICKET_PREFIX)}|\b(?:Ticket|Bearer) +)[^\s,\"']+", re.IGNORECASE)
+_PREFIXES = (SUBPROTOCOL_TICKET_PREFIX, "ticket ", "bearer ")
 _QUERY = re.compile(r"([?&]([^=&\s]{1,200})=)[^&\s\"']*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def redact(text: str) -> str:
     """The text without credentials and without control characters."""
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", _without_credentials(text))
+    told = _without_credentials(text)
+    return told if told.isprintable() else _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", told)
 
 
 def _without_credentials(text: str) -> str:
-    """Without JWTs, and without what follows the name of a credential parameter or scheme."""
+    """Without JWTs, and without what follows the name of a credential parameter or scheme.
+
+    Each expression is tried only where a part of what it looks for is there: this runs several times per handshake.
+    """
     names = _parameters()
-    text = _QUERY.sub(lambda found: f"{found[1]}{_REDACTED}" if unquote_plus(found[2]) in names else found[0], text)
-    text = _named(*names).sub(rf"\1{_REDACTED}", text)
-    return _PRESENTED.sub(rf"\1{_REDACTED}", _JWT.sub(_REDACTED, text))
+    if "?" in text or "&" in text:
+        text = _QUERY.sub(lambda found: f"{found[1]}{_REDACTED}" if unquote_plus(found[2]) in names else found[0], text)
+    if any(name in text for name in names):
+        text = _named(*names).sub(rf"\1{_REDACTED}", text)
+    if "eyJ" in text:
+        text = _JWT.sub(_REDACTED, text)
+    lower = text.lower()
+    if any(prefix in lower for prefix in _PREFIXES):
+        text = _PRESENTED.sub(rf"\1{_REDACTED}", text)
+    return text
 
 
 def _parameters() -> tuple[str, str, str]:

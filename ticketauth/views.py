@@ -69,9 +69,8 @@ class TicketView(APIView):
         self.headers = {**self.default_response_headers, **_HEADERS}
         try:
             self.format_kwarg = None
-            self.request.accepted_renderer, self.request.accepted_media_type = self.perform_content_negotiation(
-                self.request, force=True
-            )
+            # There is one renderer, and whoever accepts nothing of the kind gets JSON all the same.
+            self.request.accepted_renderer, self.request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
             response = await self._respond(self.request)
         except Exception as exc:  # noqa: BLE001 -- handle_exception raises again what is no refusal
             response = self.handle_exception(exc)
@@ -132,17 +131,21 @@ class TicketView(APIView):
 
     def _path(self, request: Request) -> str:
         body: Any = request.data
-        serializer = TicketRequest(data={} if body is None else body)
-        serializer.is_valid(raise_exception=True)
-        unknown = sorted(set(body or {}) - set(serializer.fields))
-        if unknown and not conf.current().TICKET_CLAIMS:
-            raise drf.ValidationError({unknown[0]: ["There is no such member."]})
-        path: str = serializer.validated_data.get("path", "")
+        path = self._member_path(body) if body is not None and body != {} else ""
         if not path and conf.current().TICKET_PATH_REQUIRED:
             raise drf.ValidationError({"path": ["This field is required."]})
         application = routing.project_application()
         if path and application is not None and not routing.resolves(application, path):
             raise drf.ValidationError({"path": ["There is no WebSocket at this path."]})
+        return path
+
+    def _member_path(self, body: Any) -> str:
+        serializer = TicketRequest(data=body)
+        serializer.is_valid(raise_exception=True)
+        unknown = sorted(set(body) - set(serializer.fields))
+        if unknown and not conf.current().TICKET_CLAIMS:
+            raise drf.ValidationError({unknown[0]: ["There is no such member."]})
+        path: str = serializer.validated_data.get("path", "")
         return path
 
     async def _claims(self, request: Request, identity: Identity) -> Mapping[str, Any]:

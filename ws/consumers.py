@@ -6,6 +6,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from channels.consumer import get_handler_name
+from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from pydantic import ValidationError
 from redis.exceptions import RedisError
@@ -19,6 +21,18 @@ from .frames import LARGEST_MESSAGE, Error, Event, Frame, Ping, Pong, Ready, Use
 
 class LimitedConsumer(AsyncWebsocketConsumer):
     """Closes with 1009 on a message over the limit, on servers that do not do so themselves."""
+
+    # Channels closes old database connections in a thread, of which the process has one, before each message and
+    # after the last. Nothing here queries.
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Channels' own, but for the thread."""
+        await getattr(self, get_handler_name(message))(message)
+
+    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
+        """Channels' own, but for the thread."""
+        await self.disconnect(message["code"])
+        raise StopConsumer
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """One message, text or binary."""
@@ -35,6 +49,9 @@ class LimitedConsumer(AsyncWebsocketConsumer):
 
 class EchoConsumer(LimitedConsumer):
     """Every message comes back as it came, and nothing else is sent."""
+
+    channel_layer_alias = ""
+    """None: nothing is pushed here."""
 
     async def handle(self, text: str | None, data: bytes | None) -> None:
         """Send it back."""
