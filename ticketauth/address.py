@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -45,12 +46,14 @@ def client_address(peer: str, forwarded_for: Sequence[str], trusted: Sequence[_N
     return str(address) if address else ""
 
 
+@functools.lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """What to count by: an IPv6 client has a whole /64 of addresses to choose from."""
     parsed = _parse(address)
     return str(ip_network((parsed, 64), strict=False)) if isinstance(parsed, IPv6Address) else address
 
 
+@functools.lru_cache(maxsize=4096)
 def _parse(text: str) -> _Address | None:
     """An address, which may come with a zone (RFC 4007) or, as some proxies write it, a port."""
     bare = text.partition("%")[0]

@@ -1,10 +1,10 @@
-"""Questions to the database from the event loop: many that share one query, and nobody waiting when idle."""
+"""Questions from the event loop, many that share one round trip, and nobody waiting when idle."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
@@ -44,30 +44,27 @@ async def query(read: Callable[[], V], seconds: float) -> V:
 
 
 class Batcher(Generic[K, V]):
-    """Answers concurrent questions in one call: what is asked while a call runs goes into the next.
+    """Answers concurrent questions in one call: what is asked while calls run goes into the next.
 
     Args:
-        read: Synchronous, gets the questions and gives the answers in their order; it may query the database.
-        seconds: Gives the seconds that a call may take. One that takes longer is abandoned, and the next begins.
+        answer: Gets the questions and gives the answers in their order. One that is an exception is raised to whoever
+            asked that question; one that it raises, to all of them. It has to end by itself.
+        lanes: Calls that run at a time, at most.
     """
 
-    def __init__(self, read: Callable[[Sequence[K]], Sequence[V]], seconds: Callable[[], float]) -> None:
-        self._read = read
-        self._seconds = seconds
+    def __init__(self, answer: Callable[[Sequence[K]], Awaitable[Sequence[V | Exception]]], lanes: int = 1) -> None:
+        self._answer = answer
+        self._lanes = lanes
         self._waiting: list[tuple[K, asyncio.Future[V]]] = []
-        self._task: asyncio.Task[None] | None = None
+        self._working: set[asyncio.Task[None]] = set()
 
     async def ask(self, question: K) -> V:
-        """The answer, or what `read` raised.
-
-        Raises:
-            TimeoutError: The call took too long.
-        """
+        """The answer, or what was raised for it."""
         answer: asyncio.Future[V] = asyncio.get_running_loop().create_future()
         self._waiting.append((question, answer))
-        if self._task is None:
+        if len(self._working) < self._lanes:
             # A context of its own: the thread that a request brings along ends with that request.
-            self._task = asyncio.create_task(self._work(), context=contextvars.Context())
+            self._working.add(asyncio.create_task(self._work(), context=contextvars.Context()))
         return await answer
 
     async def _work(self) -> None:
@@ -75,19 +72,21 @@ class Batcher(Generic[K, V]):
             while self._waiting:
                 batch, self._waiting = self._waiting[:LARGEST_BATCH], self._waiting[LARGEST_BATCH:]
                 if patient := [(question, waiter) for question, waiter in batch if not waiter.done()]:
-                    await self._answer(patient)
+                    await self._tell(patient)
         finally:
-            self._task = None
+            # Here, not when the task is done: who asks in between would wait for nobody.
+            self._working = {task for task in self._working if task is not asyncio.current_task()}
 
-    async def _answer(self, batch: list[tuple[K, asyncio.Future[V]]]) -> None:
-        questions = [question for question, _ in batch]
+    async def _tell(self, batch: list[tuple[K, asyncio.Future[V]]]) -> None:
+        answers: Sequence[V | Exception]
         try:
-            answers = await query(lambda: self._read(questions), self._seconds())
+            answers = await self._answer([question for question, _ in batch])
         except Exception as error:  # noqa: BLE001 -- each of those who wait gets it
-            for _, waiter in batch:
-                if not waiter.done():
-                    waiter.set_exception(error)
-            return
-        for (_, waiter), value in zip(batch, answers, strict=True):
-            if not waiter.done():
-                waiter.set_result(value)
+            answers = [error] * len(batch)
+        for (_, waiter), answer in zip(batch, answers, strict=True):
+            if waiter.done():
+                continue
+            if isinstance(answer, Exception):
+                waiter.set_exception(answer)
+            else:
+                waiter.set_result(answer)

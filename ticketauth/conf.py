@@ -168,6 +168,7 @@ def close_rate() -> Rate | None:
     return Rate.parse("CLOSE_RATE", current().CLOSE_RATE)
 
 
+@functools.cache
 def store() -> TicketStore:
     """The ticket store of this process."""
     given = current()
@@ -221,6 +222,16 @@ def _forget(*, setting: str, **kwargs: object) -> None:
             read.cache_clear()
 
 
-_CACHED = (current, origins, trusted_proxies, rate_per_user, rate_per_address, close_rate, schemes, ticket_claims)
+_CACHED = (
+    current,
+    origins,
+    trusted_proxies,
+    rate_per_user,
+    rate_per_address,
+    close_rate,
+    store,
+    schemes,
+    ticket_claims,
+)
 
 setting_changed.connect(_forget, dispatch_uid="ticketauth.conf")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -177,7 +178,7 @@ class Answer:
     """A refusal as ASGI messages carry it."""
 
     status: int
-    headers: list[tuple[bytes, bytes]]
+    headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
     close_code: int
     close_reason: str
@@ -191,22 +192,30 @@ def answer(refusal: Refusal, schemes: Sequence[Scheme], extensions: Mapping[str,
         schemes: Those of the route, for `WWW-Authenticate`.
         extensions: What the server offers. Daphne, alone in offering no denial, cannot send 1013 either.
     """
-    body = json.dumps(problem(refusal)).encode()
+    challenges = tuple(scheme.challenge for scheme in schemes if scheme.challenge) or ("Ticket",)
+    daphne = refusal.close is UNAVAILABLE and "websocket.http.response" not in extensions
+    close = UNAVAILABLE_DAPHNE if daphne else refusal.close
+    return _written(tuple(problem(refusal).items()), refusal.retry_after, close.code, challenges)
+
+
+@functools.lru_cache(maxsize=256)
+def _written(
+    members: tuple[tuple[str, Any], ...], retry_after: int | None, close_code: int, challenges: tuple[str, ...]
+) -> Answer:
+    told = dict(members)
+    body = json.dumps(told).encode()
     headers = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(body)).encode()),
         (b"cache-control", b"no-store"),
     ]
-    reason = refusal.code
-    if refusal.retry_after is not None:
-        headers.append((b"retry-after", str(refusal.retry_after).encode()))
-        reason = json.dumps({"code": refusal.code, "retry_after": refusal.retry_after}, separators=(",", ":"))
-    challenges = [scheme.challenge for scheme in schemes if scheme.challenge] or ["Ticket"]
-    if refusal.status == 401:
+    reason = told["code"]
+    if retry_after is not None:
+        headers.append((b"retry-after", str(retry_after).encode()))
+        reason = json.dumps({"code": told["code"], "retry_after": retry_after}, separators=(",", ":"))
+    if told["status"] == 401:
         headers.append((b"www-authenticate", ", ".join(challenges).encode()))
-    daphne = refusal.close is UNAVAILABLE and "websocket.http.response" not in extensions
-    close = UNAVAILABLE_DAPHNE if daphne else refusal.close
-    return Answer(refusal.status, headers, body, close.code, reason)
+    return Answer(told["status"], tuple(headers), body, close_code, reason)
 
 
 def problem(refusal: Refusal) -> dict[str, Any]:

@@ -34,6 +34,8 @@ def fingerprint(credential: str) -> str:
 
 def event(level: int, name: str, facts: dict[str, Any]) -> None:
     """Log a decision: its name, and its facts as attributes and as `key=value`."""
+    if not _log.isEnabledFor(level):
+        return
     told = {key: value for key, value in facts.items() if value not in ("", None)}
     text = " ".join(f"{key}={_plain(value)}" for key, value in told.items())
     _log.log(level, "%s %s", name, text, extra={"event": name, **told})

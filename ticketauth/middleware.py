@@ -151,7 +151,7 @@ class TicketAuthMiddleware:
         told = handshake.answer(refusal, self.schemes, extensions)
         await receive()
         if way is Way.DENIAL:
-            await send({"type": "websocket.http.response.start", "status": told.status, "headers": told.headers})
+            await send({"type": "websocket.http.response.start", "status": told.status, "headers": list(told.headers)})
             await send({"type": "websocket.http.response.body", "body": told.body})
             return
         if way is Way.ACCEPT_AND_CLOSE:

@@ -23,7 +23,7 @@ from rest_framework_simplejwt.models import TokenUser
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
 from . import conf
-from .batch import Batcher
+from .batch import Batcher, query
 from .exceptions import NotAuthenticated, Unavailable
 from .loops import PerLoop
 from .models import ForeignIdentity, Login, Revocation
@@ -94,9 +94,11 @@ def _read_all(identities: Sequence[Identity]) -> list[Standing | str]:
     return [standing(identity) for identity in identities]
 
 
-_batchers: PerLoop[Batcher[Identity, Standing | str]] = PerLoop(
-    lambda: Batcher(_read_all, lambda: conf.current().DATABASE_DEADLINE)
-)
+async def _read_batch(identities: Sequence[Identity]) -> list[Standing | str]:
+    return await query(lambda: _read_all(identities), conf.current().DATABASE_DEADLINE)
+
+
+_batchers: PerLoop[Batcher[Identity, Standing | str]] = PerLoop(lambda: Batcher(_read_batch))
 
 
 def _names_login(identity: Identity) -> bool:

@@ -15,7 +15,7 @@ from django.utils import timezone
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
 from ticketauth import logins, users
-from ticketauth.batch import Batcher
+from ticketauth.batch import Batcher, query
 from ticketauth.exceptions import NotAuthenticated, Unavailable
 from ticketauth.models import Login, Revocation
 from ticketauth.types import OURS, Identity, Sid, Subject
@@ -25,6 +25,13 @@ from ticketauth.types import OURS, Identity, Sid, Subject
 def login(owner: User) -> Login:
     logins.start(owner)
     return Login.objects.get()
+
+
+def in_thread(read, seconds=5):
+    async def answer(questions):
+        return await query(lambda: read(questions), seconds)
+
+    return answer
 
 
 def identity_of(login: Login, **changes) -> Identity:
@@ -47,7 +54,7 @@ class TestQueries:
             calls.append(len(questions))
             return [question * 2 for question in questions]
 
-        batcher: Batcher[int, int] = Batcher(read, lambda: 5)
+        batcher: Batcher[int, int] = Batcher(in_thread(read))
         first = asyncio.create_task(batcher.ask(0))
         await asyncio.sleep(0)
         others = [asyncio.create_task(batcher.ask(number)) for number in range(1, 51)]
@@ -55,7 +62,7 @@ class TestQueries:
         assert len(calls) <= 3
 
     async def test_one_who_gives_up_disturbs_nobody(self) -> None:
-        batcher: Batcher[int, int] = Batcher(lambda questions: questions, lambda: 5)
+        batcher: Batcher[int, int] = Batcher(in_thread(lambda questions: questions))
         patient, impatient = asyncio.create_task(batcher.ask(1)), asyncio.create_task(batcher.ask(2))
         await asyncio.sleep(0)
         impatient.cancel()
@@ -70,7 +77,7 @@ class TestQueries:
                 release.wait(10)
             return questions
 
-        batcher: Batcher[int, int] = Batcher(read, lambda: 0.1)
+        batcher: Batcher[int, int] = Batcher(in_thread(read, 0.1))
         try:
             with pytest.raises(TimeoutError):
                 await batcher.ask(1)
@@ -78,11 +85,35 @@ class TestQueries:
         finally:
             release.set()
 
+    async def test_only_who_asked_hears_of_the_failure_of_one(self) -> None:
+        async def halve(questions):
+            return [ValueError("odd") if question % 2 else question // 2 for question in questions]
+
+        batcher: Batcher[int, int] = Batcher(halve)
+        outcomes = await asyncio.gather(*(batcher.ask(number) for number in (2, 3, 4)), return_exceptions=True)
+        assert [outcomes[0], type(outcomes[1]), outcomes[2]] == [1, ValueError, 2]
+
+    async def test_a_lane_that_hangs_does_not_hold_up_the_other(self) -> None:
+        begun, release = asyncio.Event(), asyncio.Event()
+
+        async def answer(questions):
+            if 0 in questions:
+                begun.set()
+                await release.wait()
+            return questions
+
+        batcher: Batcher[int, int] = Batcher(answer, lanes=2)
+        hanging = asyncio.create_task(batcher.ask(0))
+        await begun.wait()
+        assert await asyncio.gather(*(batcher.ask(number) for number in (1, 2, 3))) == [1, 2, 3]
+        release.set()
+        assert await hanging == 0
+
     async def test_all_who_wait_hear_of_a_failure(self) -> None:
         def read(questions):
             raise DatabaseError("gone")
 
-        batcher: Batcher[int, int] = Batcher(read, lambda: 5)
+        batcher: Batcher[int, int] = Batcher(in_thread(read))
         outcomes = await asyncio.gather(batcher.ask(1), batcher.ask(2), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [DatabaseError, DatabaseError]
         with pytest.raises(DatabaseError):

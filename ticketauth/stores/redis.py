@@ -8,12 +8,14 @@ tickets back to life. A writable replica reports its primary's id, hence the che
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import hmac
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.conf import settings
@@ -26,6 +28,7 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 from ticketauth import conf
+from ticketauth.batch import Batcher
 from ticketauth.exceptions import Misconfigured, NotAuthenticated, TooMany, Unavailable
 from ticketauth.loops import PerLoop
 from ticketauth.types import ConnectionId, Nonce, TicketValue
@@ -35,6 +38,8 @@ from .server import Server
 
 _CONNECT_SECONDS = 0.3
 _SOCKET_SECONDS = 0.5
+_LANES = 4
+"""Round trips at a time."""
 
 _PRIMARY = """
 local function primary()
@@ -155,7 +160,7 @@ class RedisStore:
         self._fence = fence or given.FENCE
         self._pool_size = pool_size or given.REDIS_POOL_SIZE
         self._deadline = deadline or given.REDIS_DEADLINE
-        self._clients: PerLoop[_Client] = PerLoop(self._make_client, _Client.aclose)
+        self._clients: PerLoop[_Node | _Cluster] = PerLoop(self._make_client, lambda client: client.aclose())
 
     async def put(self, ticket: TicketValue, payload: bytes, ttl: int, limits: tuple[Limit, ...]) -> None:
         keys = [self._key("t", ticket), *(self._key("rate", limit.key) for limit in limits)]
@@ -188,11 +193,9 @@ class RedisStore:
 
     async def _run(self, script: _Script, keys: list[str], arguments: list[Any]) -> list[Any]:
         try:
-            # Twice, for `wait_for` inside redis-py may swallow the first cancellation (before Python 3.12): with a
-            # silent server and a full pool, 2.2 s were measured where 1.2 were allowed.
-            async with asyncio.timeout(self._deadline + 0.1), asyncio.timeout(self._deadline):
+            async with asyncio.timeout(self._deadline):
                 client = await self._clients.get()
-                reply = await client.run(script, keys, [self._fence, *arguments])
+                reply = await client.run(_Call(script, keys, [self._fence, *arguments]))
         except (redis_errors.RedisError, redis_errors.RedisClusterException, OSError, TimeoutError) as error:
             raise _unavailable(error) from error
         if reply[0] == b"replica":
@@ -201,46 +204,124 @@ class RedisStore:
             raise Unavailable("redis_too_old")
         return reply
 
-    def _make_client(self) -> _Client:
-        return _Client(self._server, self._options, self._pool_size)
+    def _make_client(self) -> _Node | _Cluster:
+        redis = _connect(self._server, {**self._options, "max_connections": self._pool_size})
+        kind: Any = _Cluster if isinstance(redis, RedisCluster) else _Node
+        client: _Node | _Cluster = kind(redis, self._pool_size, self._deadline)
+        return client
 
 
-class _Client:
-    """One connection pool for one event loop."""
+@dataclass(frozen=True, slots=True)
+class _Call:
+    script: _Script
+    keys: list[str]
+    arguments: list[Any]
 
-    def __init__(self, server: Server, options: Mapping[str, Any], pool_size: int) -> None:
-        self._slots = asyncio.Semaphore(pool_size)
-        self._redis = _connect(server, {**options, "max_connections": pool_size})
+    def on(self, client: Any, *, by_text: bool) -> Any:
+        """Queue the call on a pipeline; or begin it, on a client."""
+        given = (len(self.keys), *self.keys, *self.arguments)
+        if by_text:
+            return client.eval(self.script.text, *given)
+        return client.evalsha(self.script.sha, *given)
 
-    async def run(self, script: _Script, keys: list[str], arguments: list[Any]) -> list[Any]:
-        async with self._slots:
-            reply = await self._evaluate(script, keys, arguments)
-            if reply[0] == b"replica" and isinstance(self._redis, Redis):
-                # Demoted while we were connected: ask Sentinel, or the resolver, again.
+
+_Replies = list[list[Any] | Exception]
+
+
+class _Node:
+    """The connections of one event loop to a single node, or to the primary that Sentinel names.
+
+    Calls at the same time share a round trip. A few connections, so that one that went silent holds up few others.
+    """
+
+    def __init__(self, redis: Redis, pool_size: int, deadline: float) -> None:
+        self._redis = redis
+        self._deadline = deadline
+        self._batcher: Batcher[_Call, list[Any]] = Batcher(self._answer, lanes=min(_LANES, pool_size))
+
+    async def run(self, call: _Call) -> list[Any]:
+        return await self._batcher.ask(call)
+
+    async def _answer(self, calls: Sequence[_Call]) -> _Replies:
+        async with _deadline(self._deadline):
+            replies = await self._evaluate(calls)
+            if any(_is_of_replica(reply) for reply in replies):
+                # Demoted while we were connected: ask Sentinel, or the resolver, again. Nothing was done there.
                 await self._redis.connection_pool.disconnect(inuse_connections=False)
-                reply = await self._evaluate(script, keys, arguments)
-        return reply
+                replies = await _again(calls, replies, _is_of_replica, self._evaluate)
+        return replies
 
-    async def _evaluate(self, script: _Script, keys: list[str], arguments: list[Any]) -> list[Any]:
-        if isinstance(self._redis, RedisCluster):
+    async def _evaluate(self, calls: Sequence[_Call]) -> _Replies:
+        replies = await self._pipelined(calls)
+        return await _again(calls, replies, _is_of_unknown_script, functools.partial(self._pipelined, by_text=True))
+
+    async def _pipelined(self, calls: Sequence[_Call], *, by_text: bool = False) -> _Replies:
+        pipeline = self._redis.pipeline(transaction=False)
+        for call in calls:
+            call.on(pipeline, by_text=by_text)
+        replies: _Replies = await pipeline.execute(raise_on_error=False)
+        return replies
+
+    async def aclose(self) -> None:
+        await self._redis.aclose()
+        pool = self._redis.connection_pool
+        if isinstance(pool, SentinelConnectionPool):
+            # It does not close its connections to the Sentinels.
+            for sentinel in pool.sentinel_manager.sentinels:
+                await sentinel.aclose()
+
+
+def _is_of_replica(reply: Any) -> bool:
+    return isinstance(reply, list) and reply[0] == b"replica"
+
+
+def _is_of_unknown_script(reply: Any) -> bool:
+    return isinstance(reply, redis_errors.NoScriptError)
+
+
+async def _again(
+    calls: Sequence[_Call],
+    replies: _Replies,
+    missed: Callable[[Any], bool],
+    evaluate: Callable[[Sequence[_Call]], Awaitable[_Replies]],
+) -> _Replies:
+    """The replies, with those that missed replaced by what another try gives."""
+    repeated = [call for call, reply in zip(calls, replies, strict=True) if missed(reply)]
+    further = iter(await evaluate(repeated) if repeated else [])
+    return [next(further) if missed(reply) else reply for reply in replies]
+
+
+class _Cluster:
+    """The connections of one event loop to a Cluster."""
+
+    def __init__(self, redis: RedisCluster, pool_size: int, deadline: float) -> None:
+        self._redis = redis
+        self._deadline = deadline
+        self._slots = asyncio.Semaphore(pool_size)
+
+    async def run(self, call: _Call) -> list[Any]:
+        async with _deadline(self._deadline), self._slots:
             # A first command that comes before this is sent to a random primary (redis-py 8.1).
             await self._redis.initialize()
-        try:
-            reply: list[Any] = await self._redis.evalsha(script.sha, len(keys), *keys, *arguments)
-        except redis_errors.NoScriptError:
-            reply = await self._redis.eval(script.text, len(keys), *keys, *arguments)
+            try:
+                reply: list[Any] = await call.on(self._redis, by_text=False)
+            except redis_errors.NoScriptError:
+                reply = await call.on(self._redis, by_text=True)
         return reply
 
     async def aclose(self) -> None:
         await self._redis.aclose()
-        if isinstance(self._redis, RedisCluster):
-            # After an error it takes itself for closed, and is not.
-            await self._redis.nodes_manager.aclose()
-            await self._redis.nodes_manager.aclose("startup_nodes")
-        elif isinstance(self._redis.connection_pool, SentinelConnectionPool):
-            # Nor does it close its connections to the Sentinels.
-            for sentinel in self._redis.connection_pool.sentinel_manager.sentinels:
-                await sentinel.aclose()
+        # After an error it takes itself for closed, and is not.
+        await self._redis.nodes_manager.aclose()
+        await self._redis.nodes_manager.aclose("startup_nodes")
+
+
+@asynccontextmanager
+async def _deadline(seconds: float) -> AsyncIterator[None]:
+    # Twice, for `wait_for` inside redis-py may swallow the first cancellation (before Python 3.12): with a silent
+    # server and a full pool, 2.2 s were measured where 1.2 were allowed.
+    async with asyncio.timeout(seconds + 0.1), asyncio.timeout(seconds):
+        yield
 
 
 class _Sentinels(Sentinel):

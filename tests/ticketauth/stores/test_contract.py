@@ -213,3 +213,18 @@ async def test_no_more_connections_than_the_pool_has(topology: Topology, prefix)
     await asyncio.gather(*(store.put(new_ticket(), PAYLOAD, 30, ()) for _ in range(50)))
     # A Cluster is looked at through one more, before it is known who keeps what.
     assert max(topology.visitors) <= (3 if "cluster" in topology.url else 2)
+
+
+async def test_many_at_once_share_connections_and_each_gets_its_own_answer(topology: Topology, redis_store) -> None:
+    tickets = [new_ticket() for _ in range(60)]
+    await asyncio.gather(
+        *(redis_store.put(ticket, str(number).encode(), 30, ()) for number, ticket in enumerate(tickets))
+    )
+    async with asyncio.TaskGroup() as group:
+        taken = []
+        for ticket in tickets:
+            taken.append(group.create_task(redis_store.take(ticket, OWNER, FIRST)))
+            await asyncio.sleep(0)
+    assert [task.result() for task in taken] == [str(number).encode() for number in range(len(tickets))]
+    if "cluster" not in topology.url:
+        assert max(topology.visitors) <= 4
