@@ -70,6 +70,14 @@ class TicketAuthMiddleware:
         if scope["type"] != "websocket":
             await self.inner(scope, receive, send)
             return
+        # By a call of its own, so that nothing of the handshake stays in memory while the socket lives.
+        inner_scope = await self._open(scope, receive, send)
+        if inner_scope is not None:
+            negotiated = inner_scope["ticketauth"].negotiated
+            await self.inner(inner_scope, receive, _selecting(send) if negotiated else send)
+
+    async def _open(self, scope: Scope, receive: Receive, send: Send) -> Scope | None:
+        """The inner application's scope, or None where the client was refused, and told so."""
         opening = handshake.parse(scope, conf.trusted_proxies())
         decision = logs.Decision(opening)
         try:
@@ -84,10 +92,9 @@ class TicketAuthMiddleware:
                 address=opening.address,
             )
             await self._refuse(refusal, opening, scope, receive, send)
-            return
+            return None
         decision.admitted(inner_scope["ticketauth"])
-        negotiated = SUBPROTOCOL in opening.subprotocols
-        await self.inner(inner_scope, receive, _selecting(send) if negotiated else send)
+        return inner_scope
 
     async def _admit(self, scope: Scope, opening: Opening, decision: logs.Decision) -> Scope:
         """The inner application's scope.
