@@ -275,6 +275,8 @@ class Sentinels(Topology):
         patience: Seconds of silence after which the Sentinels act by themselves.
     """
 
+    orders = ("SENTINEL FAILOVER",)
+
     def __init__(self, doors: Sequence[Door] = (), patience: float = 20) -> None:
         with contextlib.ExitStack() as if_it_fails:
             self._start(if_it_fails, iter(doors), patience)
@@ -328,11 +330,11 @@ class Sentinels(Topology):
         self.order_fail_over()
         return False
 
-    def order_fail_over(self, replica: Node | None = None, how: str = "") -> None:
+    def order_fail_over(self, order: str = orders[-1], replica: Node | None = None) -> None:
         """Have the Sentinels promote the replica that they like best."""
         # Refused while it is under way, given up where no replica has answered a ping of late.
         with contextlib.suppress(ResponseError):
-            self.others[0].client.execute_command("SENTINEL", "FAILOVER", SERVICE)
+            self.others[0].client.execute_command(*order.split(), SERVICE)
 
     def whole(self) -> bool:
         """Whether there are two replicas, and the Sentinels agree on everything."""
@@ -371,6 +373,9 @@ class Cluster(Topology):
         doors: Two for each node, for its clients and for the bus, where they are to have any.
         patience: Seconds of silence after which a node counts as failed.
     """
+
+    orders = ("CLUSTER FAILOVER FORCE", "CLUSTER FAILOVER TAKEOVER")
+    """The second asks nobody."""
 
     def __init__(self, doors: Sequence[Door] = (), patience: float = 10) -> None:
         with contextlib.ExitStack() as if_it_fails:
@@ -418,11 +423,11 @@ class Cluster(Topology):
         """The one that follows it, in a list."""
         return [self.replica_of(primary)]
 
-    def order_fail_over(self, replica: Node, how: str = "") -> None:
-        """Have the replica take its primary's place: in agreement with it, or by FORCE, or by TAKEOVER."""
+    def order_fail_over(self, order: str, replica: Node) -> None:
+        """Have the replica take its primary's place."""
         # Refused where it is the primary by now.
         with contextlib.suppress(ResponseError):
-            replica.client.execute_command("CLUSTER", "FAILOVER", *how.split())
+            replica.client.execute_command(*order.split())
 
     def whole(self) -> bool:
         """Whether every primary has its replica, and every node knows it."""

@@ -19,18 +19,19 @@ def main() -> int:
     given = parser.parse_args()
     say(f"Seed {given.seed}, {given.minutes:g} minutes. Ctrl-C ends it early.")
     status = 0
-    with soak(given.seed) as one:
+    with soak(given.seed, given.minutes) as one:
         try:
-            asyncio.run(run(one, given.minutes * 60))
+            asyncio.run(run(one))
         except KeyboardInterrupt:
             status = 128 + signal.SIGINT
-        say(str(one))
+        finally:
+            say(str(one))
     return 1 if one.broken else status
 
 
-async def run(one: Soak, seconds: float) -> None:
+async def run(one: Soak) -> None:
     """Run it, and say every minute how it stands."""
-    trials = asyncio.create_task(one.run(seconds))
+    trials = asyncio.create_task(one.run())
     while not trials.done():
         done, _ = await asyncio.wait([trials], timeout=60)
         if not done:

@@ -63,82 +63,74 @@ class Nemesis:
         """Inject for so long, and leave everything whole."""
         ends = time.monotonic() + seconds
         for fault in self._generator():
-            assert await self._within(60, self._topology.whole), f"they do not recover: {self.events[-5:]}"
+            assert await self._within(60, self._finds_them_whole), f"no recovery: {self.events[-5:]}"
             if time.monotonic() > ends:
                 return
-            self._primary = await asyncio.to_thread(self._topology.primary_of, self._key)
-            self._replicas = await asyncio.to_thread(self._topology.replicas_of, self._primary)
             async with contextlib.AsyncExitStack() as recovery:
                 await fault(recovery)
             self._log("recovery")
             await self._suffered("replay", 40)
 
+    def _finds_them_whole(self) -> bool:
+        if not self._topology.whole():
+            return False
+        self._primary = self._topology.primary_of(self._key)
+        self._replicas = self._topology.replicas_of(self._primary)
+        return True
+
     def _generator(self) -> Iterator[Fault]:
         """Faults like a pack of cards: shuffled, and each comes before any comes again."""
         while True:
-            pack: list[Fault] = [self._order(fate, lagging=True) for fate in FATES]
-            pack += [self._order(self._rng.choice(FATES), lagging=False)]
+            pack: list[Fault] = [self._a_fail_over(fate, lagging=True) for fate in FATES]
+            pack += [self._a_fail_over(self._rng.choice(FATES), lagging=False)]
             pack += [self._restart_from_a_file, self._pause, self._lose_a_replica, self._lose_replies]
             self._rng.shuffle(pack)
             yield from pack
 
-    def _order(self, fate: str, *, lagging: bool) -> Fault:
-        """A fail-over, by order of this kind first, or by what the servers do of themselves."""
-        how = self._rng.choice(["FORCE", "TAKEOVER", "by themselves"])
-        if fate == "left alone" and how == "by themselves":
-            how = "TAKEOVER" if lagging else ""
-        return partial(self._fail_over, fate=fate, how=how, lagging=lagging)
+    def _a_fail_over(self, fate: str, *, lagging: bool) -> Fault:
+        orders = self._topology.orders
+        order = self._rng.choice([*orders, ""] if fate != "left alone" else orders)
+        return partial(self._fail_over, fate, order, lagging)
 
-    async def _fail_over(self, recovery: contextlib.AsyncExitStack, *, fate: str, how: str, lagging: bool) -> None:
+    async def _fail_over(self, fate: str, order: str, lagging: bool, recovery: contextlib.AsyncExitStack) -> None:
+        """By this order; or by what the servers do of themselves, and only then by order."""
         old = self._primary
         if lagging:
             self._log("replicas hear no more of", old)
             recovery.enter_context(self._network.cut(lambda link: link.kind == "replication" and link.node is old))
             await self._suffered("accepted", 12)
-        self._log("primary", old, "is", fate)
-        if fate == "killed":
-            self._kill(old, recovery)
-        elif fate == "paused":
-            recovery.enter_context(old.paused())
-        elif fate != "left alone":
-            recovery.enter_context(self._network.isolated(old, clients="clients" in fate))
-        await self._promote(how)
-        await self._suffered("replay", 80)
-
-    async def _promote(self, how: str) -> None:
-        for order in (how, how, "TAKEOVER", "TAKEOVER", "TAKEOVER"):
-            if order != "by themselves":
-                with contextlib.suppress(RedisError, OSError):
-                    await asyncio.to_thread(self._topology.order_fail_over, self._replicas[0], order)
+        self._strike(old, fate, recovery)
+        for attempt in (order, order, *[self._topology.orders[-1]] * 3):
+            if attempt:
+                await self._within(1, partial(self._obeyed, attempt))
             if await self._within(3, self._promoted):
                 self.faults["fail-over"] += 1
-                self._log("fail-over", f"({order})")
-                return
-        self._log("no fail-over")
+                self._log(attempt or "fail-over by themselves")
+                break
+        await self._suffered("replay", 80)
+
+    def _obeyed(self, order: str) -> bool:
+        self._topology.order_fail_over(order, self._replicas[0])
+        return True
 
     def _promoted(self) -> bool:
         return any(replica.info("replication")["role"] == "master" for replica in self._replicas)
 
     async def _restart_from_a_file(self, recovery: contextlib.AsyncExitStack) -> None:
-        """A crash, and what was spent since the last snapshot is good again."""
-        await asyncio.to_thread(self._primary.client.save)
-        self._log("snapshot of", self._primary)
+        """What was spent since the snapshot is good again."""
+        if await self._within(5, self._primary.client.save):
+            self._log("snapshot of", self._primary)
         await self._suffered("accepted", 12)
-        self._log("crash of", self._primary)
-        self._kill(self._primary, recovery)
+        self._strike(self._primary, "killed", recovery)
 
     async def _pause(self, recovery: contextlib.AsyncExitStack) -> None:
-        self._log("pause of", self._primary)
-        recovery.enter_context(self._primary.paused())
+        self._strike(self._primary, "paused", recovery)
         await self._suffered("replay", 40)
 
     async def _lose_a_replica(self, recovery: contextlib.AsyncExitStack) -> None:
-        replica = self._replicas[-1]
-        self._log("partition of replica", replica)
-        recovery.enter_context(self._network.isolated(replica))
+        self._strike(self._replicas[-1], "partitioned", recovery)
         await self._suffered("accepted", 12)
-        self._log("crash of replica", replica)
-        self._kill(replica, recovery)
+        self._strike(self._replicas[-1], "killed", recovery)
 
     async def _lose_replies(self, recovery: contextlib.AsyncExitStack) -> None:
         """One after the other: swallowed, or with the connection."""
@@ -149,17 +141,23 @@ class Nemesis:
             self.faults["lost reply"] += await self._within(1, door.lost.is_set)
         self._log("lost replies of", self._primary)
 
-    def _kill(self, node: Node, recovery: contextlib.AsyncExitStack) -> None:
-        self.faults["kill"] += 1
-        node.kill()
-        recovery.push_async_callback(asyncio.to_thread, node.start)
+    def _strike(self, node: Node, fate: str, recovery: contextlib.AsyncExitStack) -> None:
+        self.faults[fate] += 1
+        self._log("primary" if node is self._primary else "replica", node, "is", fate)
+        if fate == "killed":
+            node.kill()
+            recovery.push_async_callback(asyncio.to_thread, node.start)
+        elif fate == "paused":
+            recovery.enter_context(node.paused())
+        elif fate != "left alone":
+            recovery.enter_context(self._network.isolated(node, clients="clients" in fate))
 
     async def _suffered(self, what: str, count: int) -> None:
         """Wait until every workload has had so many more of these; some faults are in the way of it."""
         goals = [(workload.checker.counts, workload.checker.counts[what] + count) for workload in self._workloads]
         await self._within(5, lambda: all(counts[what] >= goal for counts, goal in goals))
 
-    async def _within(self, seconds: float, condition: Callable[[], bool]) -> bool:
+    async def _within(self, seconds: float, condition: Callable[[], object]) -> bool:
         ends = time.monotonic() + seconds
         while not await asyncio.to_thread(_holds, condition):
             if time.monotonic() > ends:
@@ -172,8 +170,8 @@ class Nemesis:
         self.events.append((time.monotonic(), " ".join(names.get(id(word), str(word)) for word in words)))
 
 
-def _holds(condition: Callable[[], bool]) -> bool:
+def _holds(condition: Callable[[], object]) -> bool:
     """A server that does not answer, or does not know, is a no."""
     with contextlib.suppress(RedisError, OSError, StopIteration):
-        return condition()
+        return bool(condition())
     return False

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from tests.servers import Cluster, Door, Network, Sentinels, in_a_thread
@@ -21,7 +22,14 @@ PATIENCE = 2
 STARTS: list[tuple[Callable[[Sequence[Door], float], Sentinels | Cluster], int]] = [(Sentinels, 3), (Cluster, 12)]
 """What starts the servers of a trial, and how many doors they need."""
 
-HEADINGS = ("", "tickets", "accepts", "refused by fence", "unavailable", "spent twice")
+COLUMNS = {
+    "tickets": "tickets",
+    "accepted": "accepts",
+    "fenced": "refused by fence",
+    "info": "unavailable",
+    "spent twice": "spent twice",
+}
+"""What is counted, and what the report calls it."""
 
 
 class Trial:
@@ -59,11 +67,7 @@ class Trial:
 
     def rows(self) -> Iterator[tuple[object, ...]]:
         for name, checker in (("ours", self.ours), ("GETDEL", self.twins)):
-            counts = checker.counts
-            yield (
-                f"{self.name}, {name}",
-                *(counts[of] for of in ("tickets", "accepted", "fenced", "info", "spent twice")),
-            )
+            yield f"{self.name}, {name}", *(checker.counts[column] for column in COLUMNS)
 
     def told(self, ticket: str) -> Iterator[str]:
         """The history of a ticket of ours with which a promise was broken."""
@@ -81,18 +85,19 @@ class Soak:
 
     trials: Sequence[Trial]
     seed: int
-    began: float
+    minutes: float
+    began: float = field(default_factory=time.monotonic)
 
     @property
     def broken(self) -> bool:
         """Whether a promise of ours was broken."""
         return any(trial.ours.broken for trial in self.trials)
 
-    async def run(self, seconds: float) -> None:
+    async def run(self) -> None:
         """Run all trials at the same time."""
         async with asyncio.TaskGroup() as group:
             for trial in self.trials:
-                group.create_task(trial.run(seconds))
+                group.create_task(trial.run(self.minutes * 60))
 
     @property
     def progress(self) -> str:
@@ -109,19 +114,19 @@ class Soak:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        seconds = time.monotonic() - self.began
-        yield f"Seed {self.seed}, {seconds:.0f} s: make soak MINUTES={seconds / 60:.1f} SEED={self.seed}"
-        for row in (HEADINGS, *(row for trial in self.trials for row in trial.rows())):
+        took = time.monotonic() - self.began
+        yield f"Seed {self.seed}, {took:.0f} s; to repeat it: make soak MINUTES={self.minutes:g} SEED={self.seed}"
+        for row in (("", *COLUMNS.values()), *(row for trial in self.trials for row in trial.rows())):
             yield f"{row[0]:18}" + "".join(f"{cell:>18}" for cell in row[1:])
         for trial in self.trials:
             faults = ", ".join(f"{count} {fault}" for fault, count in sorted(trial.nemesis.faults.items()))
             yield f"{trial.name}: {faults}"
-            for ticket in trial.ours.broken:
+            for ticket in itertools.islice(trial.ours.broken, 3):
                 yield from trial.told(ticket)
 
 
 @contextlib.contextmanager
-def soak(seed: int) -> Iterator[Soak]:
+def soak(seed: int, minutes: float) -> Iterator[Soak]:
     """Servers of every kind, each node behind doors, with all that is to happen to them."""
     with contextlib.ExitStack() as stack:
         trials = []
@@ -130,4 +135,4 @@ def soak(seed: int) -> Iterator[Soak]:
             topology = start(network.doors, PATIENCE)
             stack.callback(topology.stop)
             trials.append(Trial(topology, network, seed))
-        yield Soak(trials, seed, time.monotonic())
+        yield Soak(trials, seed, minutes)
