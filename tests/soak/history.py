@@ -56,8 +56,8 @@ class Checker:
         history = self._histories.setdefault(ticket, [])
         history.append(op)
         self.counts[op.f] += 1
-        self.counts["fenced"] += op.reason == "fenced"
-        self.counts["info"] += op.type == "info"
+        self.counts["refused by fence"] += op.reason == "fenced"
+        self.counts["unavailable"] += op.type == "info"
         if op.type == "ok":
             if op.f == "issue":
                 self.counts["tickets"] += 1
@@ -75,7 +75,7 @@ class Checker:
         accepted = self._accepted.setdefault(ticket, set())
         if nonce not in accepted:
             accepted.add(nonce)
-            self.counts["accepted"] += len(accepted) == 1
+            self.counts["accepts"] += len(accepted) == 1
             if len(accepted) == 2:
                 self._break("spent twice", ticket)
 

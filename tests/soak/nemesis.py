@@ -98,7 +98,7 @@ class Nemesis:
         if lagging:
             self._log("replicas hear no more of", old)
             recovery.enter_context(self._network.cut(lambda link: link.kind == "replication" and link.node is old))
-            await self._suffered("accepted", 12)
+            await self._suffered("accepts", 12)
         self._strike(old, fate, recovery)
         for attempt in (order, order, *[self._topology.orders[-1]] * 3):
             if attempt:
@@ -120,7 +120,7 @@ class Nemesis:
         """What was spent since the snapshot is good again."""
         if await self._within(5, self._primary.client.save):
             self._log("snapshot of", self._primary)
-        await self._suffered("accepted", 12)
+        await self._suffered("accepts", 12)
         self._strike(self._primary, "killed", recovery)
 
     async def _pause(self, recovery: contextlib.AsyncExitStack) -> None:
@@ -129,7 +129,7 @@ class Nemesis:
 
     async def _lose_a_replica(self, recovery: contextlib.AsyncExitStack) -> None:
         self._strike(self._replicas[-1], "partitioned", recovery)
-        await self._suffered("accepted", 12)
+        await self._suffered("accepts", 12)
         self._strike(self._replicas[-1], "killed", recovery)
 
     async def _lose_replies(self, recovery: contextlib.AsyncExitStack) -> None:
@@ -162,7 +162,7 @@ class Nemesis:
         while not await asyncio.to_thread(_holds, condition):
             if time.monotonic() > ends:
                 return False
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
         return True
 
     def _log(self, *words: Any) -> None:

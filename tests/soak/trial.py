@@ -13,7 +13,6 @@ from functools import partial
 from tests.servers import Cluster, Door, Network, Sentinels, in_a_thread
 from ticketauth.stores.redis import RedisStore
 
-from .history import Checker
 from .nemesis import Nemesis
 from .workload import GetDel, Workload, seeded
 
@@ -22,14 +21,7 @@ PATIENCE = 2
 STARTS: list[tuple[Callable[[Sequence[Door], float], Sentinels | Cluster], int]] = [(Sentinels, 3), (Cluster, 12)]
 """What starts the servers of a trial, and how many doors they need."""
 
-COLUMNS = {
-    "tickets": "tickets",
-    "accepted": "accepts",
-    "fenced": "refused by fence",
-    "info": "unavailable",
-    "spent twice": "spent twice",
-}
-"""What is counted, and what the report calls it."""
+COLUMNS = ("tickets", "accepts", "refused by fence", "unavailable", "spent twice")
 
 
 class Trial:
@@ -38,18 +30,9 @@ class Trial:
     def __init__(self, topology: Sentinels | Cluster, network: Network, seed: int) -> None:
         self.name = type(topology).__name__
         name = f"{seed} {self.name}"
-        self._ours = Workload(topology, partial(RedisStore, prefix=PREFIX), name)
-        self._twins = Workload(topology, partial(GetDel, prefix=PREFIX), name)
-        workloads = [self._ours, self._twins]
-        self.nemesis = Nemesis(topology, network, f"{{{PREFIX}}}", workloads, seeded(name))
-
-    @property
-    def ours(self) -> Checker:
-        return self._ours.checker
-
-    @property
-    def twins(self) -> Checker:
-        return self._twins.checker
+        self._workloads = [Workload(topology, partial(kind, prefix=PREFIX), name) for kind in (RedisStore, GetDel)]
+        self.ours, self.twins = (workload.checker for workload in self._workloads)
+        self.nemesis = Nemesis(topology, network, f"{{{PREFIX}}}", self._workloads, seeded(name))
 
     @property
     def spent_twice(self) -> tuple[int, int]:
@@ -59,10 +42,10 @@ class Trial:
     async def run(self, seconds: float) -> None:
         """Let the nemesis loose for so long, and see every ticket to its end."""
         async with asyncio.TaskGroup() as group:
-            for workload in (self._ours, self._twins):
+            for workload in self._workloads:
                 group.create_task(workload.run())
             await self.nemesis.run(seconds)
-            for workload in (self._ours, self._twins):
+            for workload in self._workloads:
                 workload.over.set()
 
     def rows(self) -> Iterator[tuple[object, ...]]:
@@ -116,7 +99,7 @@ class Soak:
     def _lines(self) -> Iterator[str]:
         took = time.monotonic() - self.began
         yield f"Seed {self.seed}, {took:.0f} s; to repeat it: make soak MINUTES={self.minutes:g} SEED={self.seed}"
-        for row in (("", *COLUMNS.values()), *(row for trial in self.trials for row in trial.rows())):
+        for row in (("", *COLUMNS), *(row for trial in self.trials for row in trial.rows())):
             yield f"{row[0]:18}" + "".join(f"{cell:>18}" for cell in row[1:])
         for trial in self.trials:
             faults = ", ".join(f"{count} {fault}" for fault, count in sorted(trial.nemesis.faults.items()))

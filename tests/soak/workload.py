@@ -19,7 +19,7 @@ from ticketauth.types import ConnectionId, Nonce, TicketValue
 
 from .history import Checker, Op
 
-TICKETS_PER_SECOND = 15
+TICKETS_PER_SECOND = 10
 TTL = 30
 LONGEST_LIFE = 12
 """Seconds in which a ticket is replayed."""
