@@ -1,7 +1,7 @@
 # `make` alone says what there is. Nothing here needs root, Redis, Node or uv.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format lock wheel clean
+.PHONY: help run test soak lint format lock wheel clean
 .DELETE_ON_ERROR:
 
 PIP := .venv/bin/python -m pip --quiet --disable-pip-version-check
@@ -17,6 +17,9 @@ run: .venv/.run  ## The service on http://127.0.0.1:8000 (PORT=9000 HOST=0.0.0.0
 
 test: .venv/.test  ## Every test that needs Python alone (ARGS="-k env" for some)
 	@.venv/bin/python -m pytest -n auto --cov --cov-report=term $(ARGS)
+
+soak: .venv/.test  ## Servers fail for minutes, and no ticket is spent twice (MINUTES=30 SEED=7)
+	@.venv/bin/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 lint: .venv/.test  ## ruff and mypy
 	.venv/bin/ruff check

@@ -1,4 +1,5 @@
-"""Real servers of the Redis protocol: a node, a Sentinel trio, a Cluster; and a proxy that loses replies.
+"""Real servers of the Redis protocol: a node, a Sentinel trio, a Cluster; a proxy that loses replies, and a network of
+proxies between the nodes, whose links can be cut without root.
 
 All of them are children of the test process, on free loopback ports, stopped by their own process id.
 """
@@ -7,20 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import secrets
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -67,13 +71,30 @@ def free_port() -> int:
 
 
 class Node:
-    """One server process. It can be paused, killed, and started again on the same port and files."""
+    """One server process. It can be paused, killed, and started again on the same port and files.
 
-    def __init__(self, *directives: str, mode: Literal["", "--sentinel"] = "", password: str = "") -> None:
+    Attributes:
+        port: Where it listens.
+        announced: Where other nodes and their clients are told that it is: at its door, if it has one.
+    """
+
+    def __init__(
+        self,
+        *directives: str,
+        mode: Literal["", "--sentinel"] = "",
+        password: str = "",
+        door: Door | None = None,
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="ticketauth-node-")
         self.folder = Path(self._folder.name)
         self.port = free_port()
+        self.announced = self.port
         self.password = password
+        self.door = door
+        if door:
+            door.lead_to(self, self.port)
+            self.announced = door.port
+            directives += ("replica-announce-ip 127.0.0.1", f"replica-announce-port {self.announced}")
         self.unix_socket = self.folder / "socket"
         self._mode = mode
         self._write(directives)
@@ -247,21 +268,29 @@ class Topology:
 
 
 class Sentinels(Topology):
-    """Three Sentinels, a primary, two replicas."""
+    """Three Sentinels, a primary, two replicas.
 
-    def __init__(self) -> None:
+    Args:
+        doors: One for each node, where they are to have any.
+        patience: Seconds of silence after which the Sentinels act by themselves.
+    """
+
+    orders = ("SENTINEL FAILOVER",)
+
+    def __init__(self, doors: Sequence[Door] = (), patience: float = 20) -> None:
         with contextlib.ExitStack() as if_it_fails:
-            self._start(if_it_fails)
+            self._start(if_it_fails, iter(doors), patience)
             if_it_fails.pop_all()
 
-    def _start(self, if_it_fails: contextlib.ExitStack) -> None:
-        primary = if_it_fails.enter_context(Node())
-        follow = f"replicaof 127.0.0.1 {primary.port}"
-        super().__init__([primary, *(if_it_fails.enter_context(Node(follow)) for _ in range(2))], "")
+    def _start(self, if_it_fails: contextlib.ExitStack, doors: Iterator[Door], patience: float) -> None:
+        primary = if_it_fails.enter_context(Node(door=next(doors, None)))
+        follow = f"replicaof 127.0.0.1 {primary.announced}"
+        replicas = [if_it_fails.enter_context(Node(follow, door=next(doors, None))) for _ in range(2)]
+        super().__init__([primary, *replicas], "")
         until(lambda: self._replicas_are_up(primary))
         watch = [
-            f"sentinel monitor {SERVICE} 127.0.0.1 {primary.port} 2",
-            f"sentinel down-after-milliseconds {SERVICE} 20000",
+            f"sentinel monitor {SERVICE} 127.0.0.1 {primary.announced} 2",
+            f"sentinel down-after-milliseconds {SERVICE} {patience * 1000:.0f}",
             f"sentinel failover-timeout {SERVICE} 3000",
         ]
         self.others = [if_it_fails.enter_context(Node(*watch, mode="--sentinel")) for _ in range(3)]
@@ -278,6 +307,14 @@ class Sentinels(Topology):
         """The one that the Sentinels name."""
         return self._named_by(self.others[0])
 
+    def primary_of(self, key: str) -> Node:
+        """The node that keeps the key."""
+        return self.primary
+
+    def replicas_of(self, primary: Node) -> list[Node]:
+        """Those that follow it."""
+        return [node for node in self.nodes if node is not primary]
+
     def fail_over(self) -> None:
         """Have another node promoted, whether or not the primary lives, and wait until everybody knows."""
         old = self.primary
@@ -290,19 +327,26 @@ class Sentinels(Topology):
     def _has_left(self, old: Node) -> bool:
         if self._named_by(self.others[0]) is not old:
             return True
+        self.order_fail_over()
+        return False
+
+    def order_fail_over(self, order: str = orders[-1], replica: Node | None = None) -> None:
+        """Have the Sentinels promote the replica that they like best."""
         # Refused while it is under way, given up where no replica has answered a ping of late.
         with contextlib.suppress(ResponseError):
-            self.others[0].client.execute_command("SENTINEL", "FAILOVER", SERVICE)
-        return False
+            self.others[0].client.execute_command(*order.split(), SERVICE)
+
+    def whole(self) -> bool:
+        """Whether there are two replicas, and the Sentinels agree on everything."""
+        return self._replicas_are_up(self.primary) and self._agreed()
 
     def heal(self) -> None:
         """Wait until there are two replicas again."""
-        until(lambda: self._replicas_are_up(self.primary), 40)
-        until(self._agreed, 40)
+        until(self.whole, 40)
 
     def _named_by(self, sentinel: Node) -> Node:
         _, port = sentinel.client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
-        return next(node for node in self.nodes if node.port == int(port))
+        return next(node for node in self.nodes if node.announced == int(port))
 
     def _replicas_are_up(self, primary: Node) -> bool:
         info = primary.info("replication")
@@ -323,29 +367,48 @@ class Sentinels(Topology):
 
 
 class Cluster(Topology):
-    """Three primaries and a replica of each."""
+    """Three primaries and a replica of each.
 
-    def __init__(self) -> None:
+    Args:
+        doors: Two for each node, for its clients and for the bus, where they are to have any.
+        patience: Seconds of silence after which a node counts as failed.
+    """
+
+    orders = ("CLUSTER FAILOVER FORCE", "CLUSTER FAILOVER TAKEOVER")
+    """The second asks nobody."""
+
+    def __init__(self, doors: Sequence[Door] = (), patience: float = 10) -> None:
         with contextlib.ExitStack() as if_it_fails:
-            self._start(if_it_fails)
+            self._start(if_it_fails, iter(doors), patience)
             if_it_fails.pop_all()
 
-    def _start(self, if_it_fails: contextlib.ExitStack) -> None:
-        common = ["cluster-enabled yes", "cluster-node-timeout 10000"]
-        nodes = [if_it_fails.enter_context(Node(*common, f"cluster-port {free_port()}")) for _ in range(6)]
-        super().__init__(nodes, f"redis+cluster://127.0.0.1:{nodes[0].port},127.0.0.1:{nodes[5].port}")
+    def _start(self, if_it_fails: contextlib.ExitStack, doors: Iterator[Door], patience: float) -> None:
+        nodes = [if_it_fails.enter_context(self._member(doors, patience)) for _ in range(6)]
+        super().__init__(nodes, f"redis+cluster://127.0.0.1:{nodes[0].announced},127.0.0.1:{nodes[5].announced}")
         for number, node in enumerate(nodes):
             node.client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for node, first, last in zip(nodes, (0, 5461, 10923), (5460, 10922, 16383), strict=False):
             node.client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
         for node in nodes[1:]:
-            bus = node.client.config_get("cluster-port")["cluster-port"]
-            nodes[0].client.execute_command("CLUSTER", "MEET", "127.0.0.1", node.port, bus)
+            ports: Any = node.client.config_get("cluster-*port")
+            bus = int(ports["cluster-announce-bus-port"]) or ports["cluster-port"]
+            nodes[0].client.execute_command("CLUSTER", "MEET", "127.0.0.1", node.announced, bus)
         until(lambda: all(int(self._state(node)["cluster_known_nodes"]) == 6 for node in nodes))
         for primary, replica in zip(nodes[:3], nodes[3:], strict=True):
             name = primary.client.execute_command("CLUSTER", "MYID")
             until(partial(replica.client.execute_command, "CLUSTER", "REPLICATE", name))
         self.heal()
+
+    @staticmethod
+    def _member(doors: Iterator[Door], patience: float) -> Node:
+        door, bus, port = next(doors, None), next(doors, None), free_port()
+        directives = ["cluster-enabled yes", f"cluster-port {port}", f"cluster-node-timeout {patience * 1000:.0f}"]
+        if not (door and bus):
+            return Node(*directives)
+        announce = ["ip 127.0.0.1", f"port {door.port}", f"bus-port {bus.port}"]
+        node = Node(*directives, *(f"cluster-announce-{line}" for line in announce), door=door)
+        bus.lead_to(node, port)
+        return node
 
     def primary_of(self, key: str) -> Node:
         """The node that keeps the key."""
@@ -354,14 +417,29 @@ class Cluster(Topology):
 
     def replica_of(self, primary: Node) -> Node:
         """The one that follows it."""
-        return next(node for node in self.nodes if node.info("replication").get("master_port") == primary.port)
+        return next(node for node in self.nodes if node.info("replication").get("master_port") == primary.announced)
+
+    def replicas_of(self, primary: Node) -> list[Node]:
+        """The one that follows it, in a list."""
+        return [self.replica_of(primary)]
+
+    def order_fail_over(self, order: str, replica: Node) -> None:
+        """Have the replica take its primary's place."""
+        # Refused where it is the primary by now.
+        with contextlib.suppress(ResponseError):
+            replica.client.execute_command(*order.split())
+
+    def whole(self) -> bool:
+        """Whether every primary has its replica, and every node knows it."""
+        return (
+            all(self._state(node)["cluster_state"] == "ok" for node in self.nodes)
+            and [node.info("replication")["connected_slaves"] for node in self.primaries] == [1, 1, 1]
+            and all(self._knows_all(node) for node in self.nodes)
+        )
 
     def heal(self) -> None:
         """Wait until everybody is there again."""
-        until(lambda: all(self._state(node)["cluster_state"] == "ok" for node in self.nodes), 40)
-        until(lambda: len(self.primaries) == 3, 40)
-        until(lambda: [node.info("replication")["connected_slaves"] for node in self.primaries] == [1, 1, 1], 40)
-        until(lambda: all(self._knows_all(node) for node in self.nodes), 40)
+        until(self.whole, 40)
 
     def _state(self, node: Node) -> dict[str, str]:
         state: dict[str, str] = node.client.cluster("info")
@@ -377,6 +455,27 @@ class Cluster(Topology):
         return sorted(flags) == ["master"] * 3 + ["slave"] * 3
 
 
+@dataclass(slots=True)
+class Link:
+    """A connection through a proxy: to which node, of what kind, and by what port its other end is known, if it is."""
+
+    node: Node
+    kind: Literal["client", "sentinel", "replication", "bus"] = "client"
+    source: int = 0
+
+    def look_at(self, request: bytes) -> None:
+        """Learn who is at the other end from what it says."""
+        if self.kind != "client":
+            return
+        if request.startswith(b"RCmb"):
+            # The header of the bus: signature, length, version, then the sender's port.
+            self.kind, self.source = "bus", struct.unpack_from("!H", request, 10)[0]
+        elif listens := re.search(rb"listening-port\r\n\$\d+\r\n(\d+)", request):
+            self.kind, self.source = "replication", int(listens[1])
+        elif b"\r\nsentinel-" in request:
+            self.kind = "sentinel"
+
+
 class Proxy:
     """Stands between a client and a node, and loses one reply when told to.
 
@@ -385,8 +484,12 @@ class Proxy:
         lost: Set when a reply has been lost.
     """
 
-    def __init__(self, node: Node, tls: ssl.SSLContext | None = None) -> None:
-        self._node = node
+    _node: Node
+    _target: int
+
+    def __init__(self, node: Node | None = None, tls: ssl.SSLContext | None = None) -> None:
+        if node:
+            self.lead_to(node, node.port)
         self._tls = tls
         self._then: Literal["", "drop", "silence"] = ""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -395,6 +498,10 @@ class Proxy:
     @property
     def url(self) -> str:
         return f"{'rediss' if self._tls else 'redis'}://127.0.0.1:{self.port}/0"
+
+    def lead_to(self, node: Node, port: int) -> None:
+        """Connect whoever comes to this port of the node."""
+        self._node, self._target = node, port
 
     def lose_a_reply(self, then: Literal["drop", "silence"]) -> None:
         """Swallow what the server says next, and drop the connection, or leave the client waiting."""
@@ -417,10 +524,20 @@ class Proxy:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._node.port)
+        # A cancelled task is an error to the server's log (before Python 3.12).
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._relay(reader, writer)
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            writer.close()
+            return
+        link = Link(self._node)
         pipes = [
-            asyncio.create_task(self._pipe(reader, far_writer)),
-            asyncio.create_task(self._replies(far_reader, writer)),
+            asyncio.create_task(self._pipe(reader, far_writer, partial(self._request, link))),
+            asyncio.create_task(self._pipe(far_reader, writer, partial(self._reply, link))),
         ]
         try:
             await asyncio.wait(pipes, return_when=asyncio.FIRST_COMPLETED)
@@ -431,34 +548,107 @@ class Proxy:
                 end.close()
             await asyncio.gather(*pipes, writer.wait_closed(), far_writer.wait_closed(), return_exceptions=True)
 
-    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pipe(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        passes: Callable[[bytes], Awaitable[bool]],
+    ) -> None:
         with contextlib.suppress(OSError):
             while chunk := await reader.read(65536):
-                writer.write(chunk)
-                await writer.drain()
-
-    async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while chunk := await reader.read(65536):
-                then, self._then = self._then, ""
-                if then:
-                    self.lost.set()
-                if then == "drop":
-                    return
-                if not then:
+                if await passes(chunk):
                     writer.write(chunk)
                     await writer.drain()
 
+    async def _request(self, link: Link, chunk: bytes) -> bool:
+        return True
+
+    async def _reply(self, link: Link, chunk: bytes) -> bool:
+        then, self._then = self._then, ""
+        if then:
+            self.lost.set()
+        if then == "drop":
+            raise ConnectionAbortedError
+        return not then
+
+
+class Door(Proxy):
+    """The way to a node for everybody who was told where it is. Its replication and bus lead through doors, too."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self._network = network
+
+    async def _request(self, link: Link, chunk: bytes) -> bool:
+        link.look_at(chunk)
+        await self._network.carry(link)
+        return True
+
+    async def _reply(self, link: Link, chunk: bytes) -> bool:
+        await self._network.carry(link)
+        return link.kind != "client" or await super()._reply(link, chunk)
+
+
+class Network:
+    """Doors, and the faults of the links through them. It is run `in_a_thread`."""
+
+    def __init__(self, doors: int) -> None:
+        self.doors = [Door(self) for _ in range(doors)]
+        self._cuts: tuple[Callable[[Link], bool], ...] = ()
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._mended = asyncio.Event()
+        async with contextlib.AsyncExitStack() as stack:
+            for door in self.doors:
+                await stack.enter_async_context(door)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._stack.aclose()
+
+    @contextlib.contextmanager
+    def cut(self, which: Callable[[Link], bool]) -> Iterator[None]:
+        """Nothing passes on such links, new ones neither. As with TCP, what was sent meanwhile arrives afterwards."""
+        self._cuts += (which,)
+        try:
+            yield
+        finally:
+            self._cuts = tuple(cut for cut in self._cuts if cut is not which)
+            self._loop.call_soon_threadsafe(self._mend)
+
+    def isolated(self, node: Node, *, clients: bool = False) -> contextlib.AbstractContextManager[None]:
+        """A partition: the node is alone, or with the clients that it has."""
+        return self.cut(
+            lambda link: (link.node is node or link.source == node.announced) and (clients or link.kind != "client")
+        )
+
+    async def carry(self, link: Link) -> None:
+        """Return when the link is not, or no longer, cut."""
+        while any(cut(link) for cut in self._cuts):
+            await self._mended.wait()
+
+    def _mend(self) -> None:
+        self._mended.set()
+        self._mended = asyncio.Event()
+
+
+Server = TypeVar("Server", Proxy, Network)
+
 
 @contextlib.contextmanager
-def in_a_thread(proxy: Proxy) -> Iterator[Proxy]:
-    """The proxy in an event loop of its own, for tests whose loops come and go."""
+def in_a_thread(proxy: Server) -> Iterator[Server]:
+    """The proxy, or a network of them, in an event loop of its own, for tests whose loops come and go."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
-        yield asyncio.run_coroutine_threadsafe(proxy.__aenter__(), loop).result(10)
-        asyncio.run_coroutine_threadsafe(proxy.__aexit__(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(proxy.__aenter__(), loop).result(10)
+        try:
+            yield proxy
+        finally:
+            asyncio.run_coroutine_threadsafe(proxy.__aexit__(), loop).result(10)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)

@@ -106,6 +106,16 @@ class _Script:
 _PUT_SCRIPT = _Script(_PUT)
 _TAKE_SCRIPT = _Script(_TAKE)
 
+_FAILURES = (
+    redis_errors.RedisError,
+    redis_errors.RedisClusterException,
+    OSError,
+    TimeoutError,
+    # A Cluster client that meets an error closes connections that other tasks are just opening (redis-py 8.1).
+    AttributeError,
+)
+"""What a client raises where the server gave no answer."""
+
 _REASONS: Mapping[type[Exception], str] = {
     redis_errors.OutOfMemoryError: "redis_full",
     redis_errors.ReadOnlyError: "redis_readonly",
@@ -196,7 +206,7 @@ class RedisStore:
             async with asyncio.timeout(self._deadline):
                 client = await self._clients.get()
                 reply = await client.run(_Call(script, keys, [self._fence, *arguments]))
-        except (redis_errors.RedisError, redis_errors.RedisClusterException, OSError, TimeoutError) as error:
+        except _FAILURES as error:
             raise _unavailable(error) from error
         if reply[0] == b"replica":
             raise Unavailable("redis_readonly")

@@ -415,6 +415,20 @@ async def test_r14_a_lagging_replica_of_a_cluster_brings_no_ticket_back(whole: C
     assert await store.take(fresh, OWNER, HERE) == PAYLOAD
 
 
+async def test_a_restart_in_a_cluster_is_a_refusal_whatever_its_client_makes_of_it(whole: Cluster, prefix) -> None:
+    store = RedisStore(whole.url, prefix=prefix)
+    primary = whole.primary_of(f"{{{prefix}}}:t")
+    await asyncio.gather(*(put(store) for _ in range(40)))
+    for _ in range(3):
+        primary.kill()
+        calls = [asyncio.create_task(outcome(put(store))) for _ in range(40)]
+        await asyncio.sleep(0)
+        primary.start()
+        calls += [asyncio.create_task(outcome(put(store))) for _ in range(40)]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        assert not [answer for answer in answers if isinstance(answer, Exception)]
+
+
 async def test_a_cluster_that_is_away_is_a_refusal_like_any_other(prefix) -> None:
     with Node("cluster-enabled yes", f"cluster-port {free_port()}") as alone:
         store = RedisStore(alone.url.replace("redis:", "redis+cluster:").removesuffix("/0"), prefix=prefix)
