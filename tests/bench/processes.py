@@ -129,10 +129,12 @@ class Surroundings:
             "DATABASE_URL": database_url,
             "REDIS_URL": self.valkey.url,
             "PUBLIC_URL": "https://tickets.example.com",
-            # The code of the limits runs; nobody gets there.
+            # The code of the limits runs; nobody gets there, also where the machine has other things to do.
             "RATE_PER_USER": _OUT_OF_REACH,
             "RATE_PER_ADDRESS": _OUT_OF_REACH,
             "LOGIN_RATE": _OUT_OF_REACH,
+            "REDIS_DEADLINE": "30",
+            "DATABASE_DEADLINE": "30",
             "ACCESS_TOKEN_LIFETIME": "86400",
             "TICKET_TTL": "60",
             "PEERS": self._peers,
