@@ -67,7 +67,7 @@ def tables(results: Results) -> str:
     facts = [f"- {name}: {value}" for name, value in results["machine"].items()]
     load = max(sample["load"] for sample in results["samples"])
     facts.append(
-        f"- {results['rounds']} rounds of {results['seconds']:g} s, {results['clients']} clients at a time, "
+        f"- Rounds: {results['rounds']}, {results['seconds']:g} s for each figure; {results['clients']} clients, "
         f"{results['users']} users, peers `{results['peers']}`; the generator used {load:.0%} of its core at most"
     )
     blocks = ["### The machine", "\n".join(facts), "### Against the goals", _goals(results)]
