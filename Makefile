@@ -1,7 +1,7 @@
 # `make` alone says what there is. Nothing here needs root, Redis, Node or uv.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak lint format lock wheel clean
+.PHONY: help run test soak bench lint format lock wheel clean
 .DELETE_ON_ERROR:
 
 PIP := .venv/bin/python -m pip --quiet --disable-pip-version-check
@@ -21,6 +21,10 @@ test: .venv/.test  ## Every test that needs Python alone (ARGS="-k env" for some
 soak: .venv/.test  ## Servers fail for minutes, and no ticket is spent twice (MINUTES=30 SEED=7)
 	@.venv/bin/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
+bench: .venv/.bench  ## What it costs, into docs/performance.md; Linux (ROUNDS=1 SECONDS=1 for a try-out, in .local/bench/)
+	@.venv/bin/python -m tests.bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(OUT),--out $(OUT)) $(ARGS)
+
 lint: .venv/.test  ## ruff and mypy
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
@@ -33,6 +37,7 @@ format: .venv/.test  ## Let ruff repair what it can
 lock: .venv/.release  ## Write requirements/ anew from pyproject.toml (UPGRADE=--upgrade for newer releases)
 	$(COMPILE) pyproject.toml --group test --output-file requirements/test.txt
 	$(COMPILE) pyproject.toml --group service --constraints requirements/test.txt --output-file requirements/service.txt
+	$(COMPILE) pyproject.toml --group bench --constraints requirements/test.txt --output-file requirements/bench.txt
 	$(COMPILE) --group valkey --constraints requirements/test.txt --output-file requirements/valkey.txt
 	$(COMPILE) --group release --output-file requirements/release.txt
 
@@ -62,6 +67,11 @@ clean:  ## Remove what make made, but not .local/ (the development database and 
 
 .venv/.test: requirements/test.txt | .venv/bin/python
 	@echo 'Installing what the tests need.'
+	@$(INSTALL) $<
+	@touch $@
+
+.venv/.bench: requirements/bench.txt | .venv/bin/python
+	@echo 'Installing what the comparison needs.'
 	@$(INSTALL) $<
 	@touch $@
 
