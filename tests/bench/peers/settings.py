@@ -31,7 +31,6 @@ MIDDLEWARE = _STARTPROJECT if os.environ["PEERS"] == "startproject" else []
 DATABASES = {"default": addresses.database(os.environ["DATABASE_URL"], password="", statement_seconds=5, pool_size=10)}
 _URL = os.environ["REDIS_URL"]
 CACHES = {"default": addresses.cache(_URL, Server.parse(_URL), "peers-cache")}
-CHANNEL_LAYERS = {"default": addresses.channel_layer(_URL, Server.parse(_URL), "peers-channels")}
 SIMPLE_JWT = {"SIGNING_KEY": os.environ["JWT_SIGNING_KEY"]}
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
