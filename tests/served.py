@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,15 +55,19 @@ class Served:
     output: IO[bytes]
 
     def written(self) -> list[str]:
-        """The lines so far; what another program would take for a line's end is part of the line."""
-        return Path(self.output.name).read_bytes().decode().split("\n")
+        """The lines so far, which end with LF and nothing else."""
+        return Path(self.output.name).read_bytes().decode().split("\n")[:-1]
 
-    def lines(self) -> list[dict[str, Any]]:
-        """The lines until now: all that is logged before this call, and whatever is written after it comes later."""
+    def lines(self) -> list[str]:
+        """The lines so far, and all that one worker has to say of what was asked before."""
         mark = secrets.token_hex(8)
         handshake(self.port, f"/{mark}").close()
-        until(lambda: any(mark in line for line in self.written()[:-1]))
-        return [json.loads(line) for line in self.written()[:-1]]
+        until(lambda: any(mark in line for line in self.written()))
+        return [line for line in self.written() if mark not in line]
+
+    def records(self) -> list[dict[str, Any]]:
+        """The lines as JSON."""
+        return [json.loads(line) for line in self.lines()]
 
     def stop(self) -> None:
         """End it, and wait."""
@@ -98,13 +101,13 @@ def served(*command: str, port: int = 0, **variables: str) -> Iterator[Served]:
 
 
 def _wait_until_it_listens(running: Served) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        assert running.process.poll() is None, "\n".join(running.written())
-        try:
-            socket.create_connection(("127.0.0.1", running.port), timeout=10).close()
-        except ConnectionRefusedError:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        else:
-            return
+    until(lambda: _says_that_it_listens(running), 60)
+    # Several workers announce themselves before they listen.
+    until(lambda: socket.create_connection(("127.0.0.1", running.port), timeout=10), 60).close()
+
+
+def _says_that_it_listens(running: Served) -> bool:
+    # Before it says so, a port that answers may be the launcher's, which tries whether it is free.
+    lines = running.written()
+    assert running.process.poll() is None, "\n".join(lines)
+    return any("Uvicorn running on" in line for line in lines)

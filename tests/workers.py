@@ -1,8 +1,8 @@
 """Several workers on one port, as `config.serve` starts them, which say in every answer who it comes from.
 
-    python -m tests.workers service
+    PORT=8000 WEB_CONCURRENCY=4 python -m tests.workers service
 
-Also the naive way, served alike.
+Also the naive way, and a consumer with a fault, served alike.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from django.conf import settings
 from redis.asyncio import Redis
 
 from config import serve
-
-WORKERS = 4
 
 
 def _signed(application: Any) -> Any:
@@ -59,12 +57,25 @@ def naive() -> Any:
     return _signed(application)
 
 
+def faulty() -> Any:
+    """A consumer that fails, and says too much about it."""
+    from channels.generic.websocket import AsyncWebsocketConsumer
+
+    from ticketauth.middleware import TicketAuthMiddleware
+
+    class Faulty(AsyncWebsocketConsumer):
+        async def connect(self) -> None:
+            raise RuntimeError(f"no idea what to do with {self.scope}")
+
+    return TicketAuthMiddleware(Faulty.as_asgi())
+
+
 def main() -> None:
-    """Serve on PORT."""
+    """Serve on PORT with WEB_CONCURRENCY workers."""
     django.setup()
     options = serve.options("127.0.0.1", int(os.environ["PORT"]))
     application = {"app": f"tests.workers:{sys.argv[1]}", "factory": True}
-    uvicorn.run(**{**options, **application}, workers=WORKERS)
+    uvicorn.run(**{**options, **application}, workers=int(os.environ["WEB_CONCURRENCY"]))
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from redis import Redis
 from tests.conftest import PASSWORD
 from tests.served import Served, served
 from tests.servers import until
-from tests.workers import WORKERS
 
+WORKERS = 4
 RACERS = 100
 
 
@@ -55,7 +55,7 @@ def _answer(connection: socket.socket) -> Answer:
 @contextmanager
 def workers(application: str) -> Iterator[Served]:
     """As many as there should be, all of them at work."""
-    with served("-m", "tests.workers", application) as running:
+    with served("-m", "tests.workers", application, WEB_CONCURRENCY=str(WORKERS)) as running:
         seen: set[int] = set()
 
         def all_at_work() -> bool:
