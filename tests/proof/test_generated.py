@@ -151,7 +151,7 @@ class TestR29:
     def test_every_handshake_is_answered_in_time(self, running: Served, cast: Cast) -> None:
         seen = set()
 
-        @generated(300)
+        @generated(200)
         @given(handshakes)
         def one(request: Request) -> None:
             answered = soon(lambda: outcome(ask(running.port, request.wire(cast.credentials))))
@@ -171,7 +171,7 @@ class TestR29:
         }
         seen = set()
 
-        @generated(200)
+        @generated(150)
         @given(calls)
         def one(request: Request) -> None:
             answer = soon(lambda: ask(running.port, request.wire(cast.credentials)))
@@ -181,10 +181,10 @@ class TestR29:
 
         with faultless(running):
             one()
-        assert seen >= {(path, status) for path in allowed for status in allowed[path] - {403, 406, 415}}
+        assert {status for _, status in seen} >= {200, 201, 204, 400, 401, 403, 415}
 
     def test_every_bad_frame_closes_its_socket_with_the_right_code(self, running: Served, cast: Cast) -> None:
-        @generated(60)
+        @generated(50)
         @given(messages, last_frames)
         def one(before: list[tuple[int, bytes]], last: Sent) -> None:
             code = soon(lambda: _conversation(running.port, cast.access, before, last.wire))
