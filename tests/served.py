@@ -73,7 +73,7 @@ class Served:
         """End it, and wait."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
+        self.process.wait(60)
 
 
 @contextmanager
