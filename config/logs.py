@@ -26,8 +26,8 @@ def config(level: str, style: str) -> dict[str, Any]:
                 "timestamp": "time",
                 "fmt": ["levelname", "name", "message"],
                 "rename_fields": {"levelname": "level", "name": "logger"},
-                # uvicorn repeats its messages in colours.
-                "reserved_attrs": [*RESERVED_ATTRS, "color_message"],
+                # uvicorn repeats its messages in colours, and Django its requests with their queries.
+                "reserved_attrs": [*RESERVED_ATTRS, "color_message", "request"],
             },
             "text": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s", "datefmt": "%H:%M:%S"},
         },
