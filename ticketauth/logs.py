@@ -15,6 +15,7 @@ import time
 from typing import Any
 from urllib.parse import unquote_plus
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from rest_framework.exceptions import APIException
 
@@ -98,7 +99,7 @@ _REDACTED = "[redacted]"
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", re.ASCII)
 _PRESENTED = re.compile(rf"({re.escape(SUBPROTOCOL_TICKET_PREFIX)}|\b(?:Ticket|Bearer) +)[^\s,\"']+", re.IGNORECASE)
 _PREFIXES = (SUBPROTOCOL_TICKET_PREFIX, "ticket ", "bearer ")
-_QUERY = re.compile(r"([?&]([^=&\s]{1,200})=)[^&\s\"']*")
+_QUERY = re.compile(r"([?&]([^=&\s]{1,200})=)[\"']*[^&\s\"']*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -113,32 +114,34 @@ def _without_credentials(text: str) -> str:
 
     Each expression is tried only where a part of what it looks for is there: this runs several times per handshake.
     """
-    names = _parameters()
+    names, lower = _parameters(), text.lower()
     if "?" in text or "&" in text:
         text = _QUERY.sub(lambda found: f"{found[1]}{_REDACTED}" if unquote_plus(found[2]) in names else found[0], text)
-    if any(name in text for name in names):
+    if any(name.lower() in lower for name in names):
         text = _named(*names).sub(rf"\1{_REDACTED}", text)
-    if "eyJ" in text:
+    if "eyj" in lower:
         text = _JWT.sub(_REDACTED, text)
-    lower = text.lower()
     if any(prefix in lower for prefix in _PREFIXES):
         text = _PRESENTED.sub(rf"\1{_REDACTED}", text)
     return text
 
 
-def _parameters() -> tuple[str, str, str]:
+def _parameters() -> tuple[str, ...]:
     """The names that credentials go by; the default ones while the settings are wrong, for that is logged too."""
     try:
-        given = conf.current()
+        given, session = conf.current(), settings.SESSION_COOKIE_NAME
     except (Misconfigured, ImproperlyConfigured):
-        given = conf.Settings()
-    return given.TICKET_QUERY_PARAM, given.JWT_QUERY_PARAM, given.JWT_COOKIE
+        given, session = conf.Settings(), "sessionid"
+    # The password: a form that forgets its method sends it in the query.
+    return given.TICKET_QUERY_PARAM, given.JWT_QUERY_PARAM, given.JWT_COOKIE, session, "password"
 
 
 @functools.cache
 def _named(*names: str) -> re.Pattern[str]:
     alternatives = "|".join(re.escape(name) for name in names)
-    return re.compile(rf"(\b(?:{alternatives})[\"']?\s*[=:]\s*[\"']?)[^&\s;,\"']+")
+    # Also in an address that is itself a parameter, as in ?next=%2Fws%2F%3Fticket_uuid%3D...
+    begins, follows = r"(?:\b|(?<=%3F)|(?<=%26))", r"[\"']?\s*(?:[=:]|%3D)\s*[\"']*"
+    return re.compile(rf"({begins}(?:{alternatives}){follows})[^&\s;,\"']+", re.IGNORECASE)
 
 
 class RedactFilter(logging.Filter):
@@ -150,14 +153,25 @@ class RedactFilter(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = redact(record.getMessage()), ()
+        record.msg, record.args = redact(_message(record)), ()
         if record.exc_info:
             record.exc_text = _without_credentials(_formatter.formatException(record.exc_info))
             record.exc_info = None
         for name, value in vars(record).items():
-            if isinstance(value, str) and name not in _WRITTEN_BY_LOGGING:
-                setattr(record, name, redact(value))
+            # Not only texts: Django adds its request, which shows its query.
+            if name in _WRITTEN_BY_LOGGING or isinstance(value, (int, float, type(None))):
+                continue
+            if (redacted := redact(text := str(value))) != text:
+                setattr(record, name, redacted)
         return True
+
+
+def _message(record: logging.LogRecord) -> str:
+    """The message. A call with the wrong arguments must not fail here: what a filter raises reaches its caller."""
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError, KeyError):
+        return f"{record.msg} {record.args}"
 
 
 _formatter = logging.Formatter()

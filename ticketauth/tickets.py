@@ -77,10 +77,16 @@ async def consume(
     payload = await store.take(parse(value, secret=secret), Nonce(secrets.token_hex(16)), connection)
     ticket = _decode(payload)
     if ticket.path and ticket.path != path:
-        raise NotAuthenticated("path")
+        raise _of_another("path", ticket)
     if ticket.address and ticket.address != address:
-        raise NotAuthenticated("address")
+        raise _of_another("address", ticket)
     return ticket
+
+
+def _of_another(what: str, ticket: Ticket) -> NotAuthenticated:
+    refusal = NotAuthenticated(what)
+    refusal.facts |= {"user": ticket.identity.subject, "issuer": ticket.identity.issuer, "sid": ticket.identity.sid}
+    return refusal
 
 
 def parse(value: str, *, secret: bool) -> TicketValue:

@@ -73,7 +73,9 @@ async def read(identity: Identity) -> Standing:
         refusal.facts["error"] = type(error).__name__
         raise refusal from error
     if isinstance(answer, str):
-        raise NotAuthenticated(answer)
+        told = NotAuthenticated(answer)
+        told.facts |= {"user": identity.subject, "issuer": identity.issuer, "sid": identity.sid}
+        raise told
     return answer
 
 

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import pytest
+from django.test import RequestFactory
 from pythonjsonlogger.json import JsonFormatter
 
 from ticketauth import logs
@@ -88,3 +89,19 @@ def test_the_filter_redacts_a_traceback_and_keeps_its_lines(formatter: logging.F
 def test_a_value_from_outside_is_quoted(caplog: pytest.LogCaptureFixture) -> None:
     logs.event(logging.WARNING, "handshake", {"origin": 'x" outcome=admitted\n', "empty": "", "none": None})
     assert caplog.records[0].getMessage() == 'handshake origin="x\\" outcome=admitted\\n"'
+
+
+def test_the_filter_redacts_what_is_no_text_yet() -> None:
+    record: Any = logging.LogRecord("django.request", logging.WARNING, __file__, 1, "Not Found", (), None)
+    record.request = RequestFactory().get(f"/?ticket_uuid={TICKET}")
+    record.status_code = 404
+    logs.RedactFilter().filter(record)
+    assert TICKET not in JsonFormatter().format(record)
+    assert record.status_code == 404
+
+
+def test_a_call_with_the_wrong_arguments_does_not_fail_its_caller() -> None:
+    record = logging.LogRecord("x", logging.INFO, __file__, 1, "%d users", (f"?ticket_uuid={TICKET}",), None)
+    assert logs.RedactFilter().filter(record)
+    assert "%d users" in record.getMessage()
+    assert TICKET not in record.getMessage()
