@@ -10,6 +10,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 _log = logging.getLogger("uvicorn.websocket")
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_BAD = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -17,8 +18,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     Two `Origin` headers reach the application, which refuses them by its own policy, with its own words and log line;
     the library in between would answer a bare 400. A handshake that was answered with an HTTP status counts as
-    complete: uvicorn logs an error about each of them. And a request that the library cannot read, for a line longer
-    than its limit, gets an answer: uvicorn leaves the client waiting. And it has a logger of its own, so that two lines
+    complete: uvicorn logs an error about each of them. A request that the library cannot read, for a line longer than
+    its limit or a body, gets an answer: uvicorn leaves the client waiting. And it has a logger of its own, so that two lines
     per socket that say less than the middleware's one need not be written.
     """
 
@@ -29,8 +30,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.conn.handshake_exc is not None and not self.handshake_initiated and not self.transport.is_closing():
-            self.transport.write(_TOO_LARGE)
+        failure = self.conn.handshake_exc
+        if failure is not None and not self.handshake_initiated and not self.transport.is_closing():
+            unreadable = isinstance(failure.__cause__, (ValueError, NotImplementedError))
+            self.transport.write(_BAD if unreadable else _TOO_LARGE)
             self.transport.close()
 
     async def send(self, message: Any) -> None:

@@ -153,6 +153,9 @@ def _answer(connection: socket.socket) -> Handshake:
         return Handshake(status, headers, b"", connection, bytearray(rest))
     body = bytearray(rest)
     while len(body) < int(headers.get("content-length", 0)):
-        body += connection.recv(65536)
+        chunk = connection.recv(65536)
+        if not chunk:
+            raise EOFError(f"half an answer: {bytes(body)!r}")
+        body += chunk
     connection.close()
     return Handshake(status, headers, bytes(body), connection)

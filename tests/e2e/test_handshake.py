@@ -389,6 +389,11 @@ class TestSize:
         assert service.connect(f"ticket_uuid={ticket}", headers=headers).status == 431
         assert service.connect(f"ticket_uuid={ticket}").accepted
 
+    @pytest.mark.parametrize("header", [("Content-Length", "2"), ("Transfer-Encoding", "chunked")])
+    def test_a_body_is_a_bad_request(self, service: Service, ticket: str, header: tuple[str, str]) -> None:
+        assert service.connect(f"ticket_uuid={ticket}", headers=[header]).status == 400
+        assert service.connect(f"ticket_uuid={ticket}").accepted
+
     def test_many_parameters(self, service: Service) -> None:
         assert service.connect("&".join(["a=1"] * 1000)).status == 400
 
