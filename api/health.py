@@ -69,6 +69,8 @@ class Probe:
         """`ok`, or what is wrong."""
         if self._asking is None or self._asking.done():
             self._asking = asyncio.ensure_future(self._ask())
+            # Whoever asked may be gone when it fails, and asyncio logs what nobody looks at.
+            self._asking.add_done_callback(lambda asking: asking.cancelled() or asking.exception())
         done, _ = await asyncio.wait([self._asking], timeout=SECONDS)
         if not done:
             return "silent"

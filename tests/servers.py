@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -377,6 +377,12 @@ class Cluster(Topology):
         return sorted(flags) == ["master"] * 3 + ["slave"] * 3
 
 
+class Listening(Protocol):
+    """Whatever a proxy may stand in front of."""
+
+    port: int
+
+
 class Proxy:
     """Stands between a client and a node, and loses one reply when told to.
 
@@ -385,7 +391,7 @@ class Proxy:
         lost: Set when a reply has been lost.
     """
 
-    def __init__(self, node: Node, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, node: Listening, tls: ssl.SSLContext | None = None) -> None:
         self._node = node
         self._tls = tls
         self._then: Literal["", "drop", "silence"] = ""
@@ -417,7 +423,11 @@ class Proxy:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._node.port)
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._node.port)
+        except OSError:
+            writer.close()
+            return
         pipes = [
             asyncio.create_task(self._pipe(reader, far_writer)),
             asyncio.create_task(self._replies(far_reader, writer)),
