@@ -32,6 +32,12 @@ User.objects.create_user("owner", password={PASSWORD!r})
 """
 
 
+def listens(port: int) -> bool:
+    """Whether somebody takes connections there; raises where nobody does, as `until` knows it."""
+    socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    return True
+
+
 class Process:
     """A server of this checkout that listens on `port`; what it says is in a file.
 
@@ -84,8 +90,7 @@ class Process:
 
     def _listens(self) -> bool:
         assert self._process.poll() is None, self.log()
-        socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
-        return True
+        return listens(self.port)
 
 
 class ServiceProcess(Process):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import zipfile
@@ -16,6 +15,7 @@ import httpx
 import pytest
 from django.conf import settings
 
+from tests.processes import listens
 from tests.readme import ROOT, blocks, use_redis, write_files
 from tests.servers import free_port, until
 from tests.sockets import handshake
@@ -90,7 +90,7 @@ def port(project: Terminal) -> Iterator[int]:
     port = free_port()
     process = project.start(f"{serve.strip()} --port {port}")
     try:
-        until(lambda: not socket.create_connection(("127.0.0.1", port), 5).close(), 60)
+        until(lambda: listens(port), 60)
         yield port
     finally:
         process.terminate()
