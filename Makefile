@@ -45,7 +45,7 @@ wheel: .venv/.release  ## The library's wheel and sdist, in dist/
 	.venv/bin/python -m hatchling build --directory dist
 
 clean:  ## Remove what make made, but not .local/ (the development database and keys)
-	rm -rf .venv dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .nox dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
 	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \

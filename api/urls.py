@@ -7,7 +7,7 @@ from django.views.generic import TemplateView
 
 from ticketauth.wire import CLOSES
 
-from .health import healthz, readyz
+from .health import readyz
 from .views import LogoutView, RefreshView, TokenView
 
 urlpatterns = [
@@ -16,6 +16,5 @@ urlpatterns = [
     path("api/token/refresh/", RefreshView.as_view(), name="refresh"),
     path("api/token/logout/", LogoutView.as_view(), name="logout"),
     path("api/tickets/", include("ticketauth.urls")),
-    path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
 ]

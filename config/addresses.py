@@ -6,7 +6,8 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
-from redis.backoff import ConstantBackoff
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ConstantBackoff, NoBackoff
 from redis.retry import Retry
 
 from ticketauth.exceptions import Misconfigured
@@ -82,9 +83,14 @@ def channel_layer(url: str, server: Server, prefix: str) -> dict[str, Any]:
     """An entry of CHANNEL_LAYERS.
 
     Its connections wait for messages, for as long as it takes: redis-py's time-out of 5 s would close a socket
-    of every worker every 5 s.
+    of every worker every 5 s. And channels_redis makes its pools without a retry: every connection that went stale in
+    a restart would fail once, and close the socket that needs it.
     """
-    host: dict[str, Any] = {"socket_timeout": None, "socket_connect_timeout": CONNECT_SECONDS}
+    host: dict[str, Any] = {
+        "socket_timeout": None,
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "retry": AsyncRetry(NoBackoff(), 1),
+    }
     if server.kind == "sentinel":
         host |= _sentinel_host(server)
     else:
@@ -146,6 +152,10 @@ def database(url: str, *, password: str, statement_seconds: float, pool_size: in
 
 def _postgres_options(statement_seconds: float, pool_size: int) -> dict[str, Any]:
     """A pool, because under ASGI a request has a thread of its own and CONN_MAX_AGE would keep nothing alive."""
+    # Who has no PostgreSQL needs no psycopg.
+    from .postgres import patient_for
+
+    patience = {"connection_class": patient_for(statement_seconds + 1)} if statement_seconds else {}
     return {
         "connect_timeout": 2,
         # A server that vanished without a word is given up in seconds, not in the kernel's quarter of an hour.
@@ -157,9 +167,10 @@ def _postgres_options(statement_seconds: float, pool_size: int) -> dict[str, Any
         "pool": {
             "min_size": 1,
             "max_size": pool_size,
-            "timeout": 1.5,
+            "timeout": 1,
             # A dead server is asked again soon, not after the doubling pauses of five minutes.
             "reconnect_timeout": 5,
+            **patience,
         },
     }
 

@@ -14,7 +14,8 @@ from django.core.handlers.exception import response_for_exception
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 http = get_asgi_application()
 
-# Its consumers use models, which exist only now.
+# These use models, which exist only now.
+from api.health import Healthz  # noqa: E402
 from ws.routing import application as websocket  # noqa: E402
 
 from .threads import KeptThreads  # noqa: E402
@@ -30,4 +31,4 @@ class StaticFiles(ASGIStaticFilesHandler):
             return response_for_exception(request, error)
 
 
-application = ProtocolTypeRouter({"http": KeptThreads(StaticFiles(http)), "websocket": websocket})
+application = ProtocolTypeRouter({"http": Healthz(KeptThreads(StaticFiles(http))), "websocket": websocket})

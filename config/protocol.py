@@ -19,8 +19,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     Two `Origin` headers reach the application, which refuses them by its own policy, with its own words and log line;
     the library in between would answer a bare 400. A handshake that was answered with an HTTP status counts as
     complete: uvicorn logs an error about each of them. A request that the library cannot read, for a line longer than
-    its limit or a body, gets an answer: uvicorn leaves the client waiting. And it has a logger of its own, so that two lines
-    per socket that say less than the middleware's one need not be written.
+    its limit or a body, gets an answer: uvicorn leaves the client waiting. And it has a logger of its own, so that
+    two lines per socket that say less than the middleware's one need not be written.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -455,11 +455,17 @@ class Cluster(Topology):
         return sorted(flags) == ["master"] * 3 + ["slave"] * 3
 
 
+class Listening(Protocol):
+    """Whatever a proxy may stand in front of."""
+
+    port: int
+
+
 @dataclass(slots=True)
 class Link:
     """A connection through a proxy: to which node, of what kind, and by what port its other end is known, if it is."""
 
-    node: Node
+    node: Listening
     kind: Literal["client", "sentinel", "replication", "bus"] = "client"
     source: int = 0
 
@@ -484,10 +490,10 @@ class Proxy:
         lost: Set when a reply has been lost.
     """
 
-    _node: Node
+    _node: Listening
     _target: int
 
-    def __init__(self, node: Node | None = None, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, node: Listening | None = None, tls: ssl.SSLContext | None = None) -> None:
         if node:
             self.lead_to(node, node.port)
         self._tls = tls
@@ -499,7 +505,7 @@ class Proxy:
     def url(self) -> str:
         return f"{'rediss' if self._tls else 'redis'}://127.0.0.1:{self.port}/0"
 
-    def lead_to(self, node: Node, port: int) -> None:
+    def lead_to(self, node: Listening, port: int) -> None:
         """Connect whoever comes to this port of the node."""
         self._node, self._target = node, port
 

@@ -51,7 +51,7 @@ class Settings:
     )  # fmt: skip
     REDIS_POOL_SIZE: int = _setting(50, "Connections to the ticket server per event loop, at most.")
     REDIS_DEADLINE: float = _setting(1.2, "Seconds that the ticket server has per issue or handshake.")
-    DATABASE_DEADLINE: float = _setting(2.0, "Seconds that the database has per handshake.")
+    DATABASE_DEADLINE: float = _setting(1.2, "Seconds that the database has per handshake.")
     STORE: str = _setting(
         "ticketauth.stores.redis.RedisStore",
         "Dotted path of the store. `ticketauth.stores.memory.MemoryStore` is for unit tests.",

@@ -65,8 +65,8 @@ async def read(identity: Identity) -> Standing:
         return Standing(AnonymousUser(), None)
     batcher = await _batchers.get()
     try:
-        # The call before may take its whole time, too.
-        async with asyncio.timeout(2 * conf.current().DATABASE_DEADLINE):
+        # Waiting for the call before included.
+        async with asyncio.timeout(conf.current().DATABASE_DEADLINE):
             answer = await batcher.ask(identity)
     except (DatabaseError, TimeoutError) as error:
         refusal = Unavailable("database")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -12,11 +13,15 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
-from ticketauth import wire
+from ticketauth import handshake, wire
+from ticketauth.exceptions import Unavailable
 from ticketauth.types import Connection
 
 from .events import group_for
 from .frames import LARGEST_MESSAGE, Error, Event, Frame, Ping, Pong, Ready, User
+
+JOIN_SECONDS = 1.2
+"""That the channel layer has to take a socket into its group. Its connections wait for messages: they never give up."""
 
 
 class LimitedConsumer(AsyncWebsocketConsumer):
@@ -70,9 +75,11 @@ class EventsConsumer(LimitedConsumer):
         await self.accept(wire.SUBPROTOCOL if connection.negotiated else None)
         self.group = group_for(self.scope["user"], connection.identity)
         try:
-            await self.channel_layer.group_add(self.group, self.channel_name)
+            async with asyncio.timeout(JOIN_SECONDS):
+                await self.channel_layer.group_add(self.group, self.channel_name)
         except (RedisError, OSError):
-            await self.close(code=wire.UNAVAILABLE.code)
+            told = handshake.answer(Unavailable("channel_layer"), (), self.scope.get("extensions") or {})
+            await self.close(code=told.close_code, reason=told.close_reason)
             return
         expires_at = connection.expires_at
         await self.tell(
@@ -86,7 +93,8 @@ class EventsConsumer(LimitedConsumer):
     async def disconnect(self, code: int) -> None:
         """Leave the group. Where that fails, the membership ends by itself (`group_expiry`)."""
         with suppress(RedisError, OSError):
-            await self.channel_layer.group_discard(self.group, self.channel_name)
+            async with asyncio.timeout(JOIN_SECONDS):
+                await self.channel_layer.group_discard(self.group, self.channel_name)
 
     async def handle(self, text: str | None, data: bytes | None) -> None:
         """Answer a ping; say what is wrong with anything else."""

@@ -11,10 +11,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-STEPS = re.findall(r"<!-- readme: (\w+) ?(\S*) -->\n```(\w+)\n(.*?)```", README, re.DOTALL)
-PYTHON_BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+from tests.readme import PYTHON_BLOCKS, ROOT, STEPS, use_redis, write_files
 
 WALK = """
 import asyncio, django
@@ -52,12 +49,7 @@ def test_a_python_block_compiles(block: str) -> None:
 def project(tmp_path: Path) -> Path:
     """A fresh project with the README's files in it."""
     _python(tmp_path, "-m", "django", "startproject", "mysite", ".")
-    for action, name, _, text in STEPS:
-        if action == "write":
-            (tmp_path / name).write_text(text, encoding="utf-8")
-        elif action == "append":
-            with (tmp_path / name).open("a", encoding="utf-8") as file:
-                file.write(text)
+    write_files(tmp_path)
     return tmp_path
 
 
@@ -93,9 +85,7 @@ def test_a_fresh_project_has_no_errors_and_walks_the_whole_way(project: Path) ->
         "a fresh SECRET_KEY is insecure, and no more is wrong"
     )
     _python(project, "manage.py", "migrate", **environment)
-    own = project / "mysite" / "settings.py"
-    server = f'CACHES["default"]["LOCATION"] = "unix://{settings.VALKEY_SOCKET}?db=3"\n'
-    own.write_text(f"{own.read_text()}\n{server}", encoding="utf-8")
+    use_redis(project, f"unix://{settings.VALKEY_SOCKET}?db=3")
     walked = _python(project, "-c", WALK, **environment)
     assert "first {'hello': 'ada'}" in walked
     assert "second 401" in walked

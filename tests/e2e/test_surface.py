@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from django.db import connection
 from redis import Redis
 
 from tests.conftest import Service
+from ws.consumers import JOIN_SECONDS
 
 
 @pytest.fixture
@@ -76,6 +80,29 @@ class TestRedisGone:
         answer = service.post("/api/token/", {"username": "owner", "password": "x"})
         assert answer.status_code == 503
         assert "Retry-After" in answer.headers
+
+
+@pytest.fixture
+def channel_layer_silent(settings) -> Iterator[None]:
+    """The channel layer's Redis takes connections, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host = {
+            **settings.CHANNEL_LAYERS["default"]["CONFIG"]["hosts"][0],
+            "address": f"redis://127.0.0.1:{server.getsockname()[1]}",
+        }
+        settings.CHANNEL_LAYERS = {
+            "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [host]}}
+        }
+        yield
+
+
+def test_a_socket_that_cannot_join_its_group_is_told_in_time(
+    service: Service, ticket: str, channel_layer_silent: None
+) -> None:
+    began = time.monotonic()
+    answer = service.connect(f"ticket_uuid={ticket}", "/ws/events/", origin="https://good.example")
+    assert answer.close_code() == (1013, '{"code":"unavailable","retry_after":2}')
+    assert time.monotonic() - began < JOIN_SECONDS + 1
 
 
 class TestErrors:
