@@ -35,9 +35,8 @@ TOO_LONG = "request line or headers too long"
 @pytest.fixture(scope="module")
 def node() -> Iterator[Node]:
     """A Valkey that may be killed."""
-    node = Node()
-    yield node
-    node.stop()
+    with Node() as node:
+        yield node
 
 
 @pytest.fixture(scope="module", params=COMMANDS)
