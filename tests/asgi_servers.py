@@ -31,7 +31,7 @@ COMMANDS: Mapping[str, str] = {
 
 # Not those of a coverage run, which slow a server down.
 _OWN_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
-_WEBSOCKETS_LIMITS = {"WEBSOCKETS_MAX_LINE_LENGTH": "131072", "WEBSOCKETS_MAX_NUM_HEADERS": "256"}
+WEBSOCKETS_LIMITS = {"WEBSOCKETS_MAX_LINE_LENGTH": "131072", "WEBSOCKETS_MAX_NUM_HEADERS": "256"}
 
 
 def service_environment(redis_url: str, **more: str) -> dict[str, str]:
@@ -61,7 +61,7 @@ def project_environment(redis_url: str, **more: str) -> dict[str, str]:
 def _environment(redis_url: str) -> dict[str, str]:
     return {
         **{name: os.environ[name] for name in _OWN_VARIABLES if name in os.environ},
-        **_WEBSOCKETS_LIMITS,
+        **WEBSOCKETS_LIMITS,
         "SECRET_KEY": django_settings.SECRET_KEY,
         "JWT_SIGNING_KEY": django_settings.JWT_SIGNING_KEY,
         "REDIS_URL": redis_url,

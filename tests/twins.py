@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from django.contrib.auth import get_user_model
+from django.apps import apps
 
 from ticketauth.exceptions import NotAuthenticated
-from ticketauth.models import Login
 from ticketauth.stores.redis import RedisStore
 from ticketauth.types import ConnectionId, Nonce, TicketValue
 
 
 class LeakyStore(RedisStore):
-    """Looks up whose ticket it was when it is spent, before it is refused."""
+    """Looks up whatever it can about a ticket that is spent, before it refuses it."""
 
     async def take(self, ticket: TicketValue, nonce: Nonce, connection: ConnectionId) -> bytes:
         try:
             return await super().take(ticket, nonce, connection)
         except NotAuthenticated as refusal:
             if refusal.reason == "replay":
-                await Login.objects.afirst()
-                await get_user_model().objects.afirst()
+                for model in apps.get_models():
+                    await model._default_manager.afirst()
             raise
