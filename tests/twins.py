@@ -20,3 +20,13 @@ class LeakyStore(RedisStore):
                 for model in apps.get_models():
                     await model._default_manager.afirst()
             raise
+
+
+class TalkativeStore(RedisStore):
+    """Says why it refuses a ticket."""
+
+    async def take(self, ticket: TicketValue, nonce: Nonce, connection: ConnectionId) -> bytes:
+        try:
+            return await super().take(ticket, nonce, connection)
+        except NotAuthenticated as refusal:
+            raise NotAuthenticated(refusal.reason, f"The ticket is refused: {refusal.reason}.") from None

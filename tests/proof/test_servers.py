@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import time
@@ -225,14 +226,31 @@ class TestR28Service:
         assert service.connect(f"ticket_uuid={ticket}").accepted
 
 
-@pytest.mark.parametrize("origin", [None, GOOD])
-def test_r27_no_reason_can_be_told_from_another(service: Service, access: str, node: Node, origin: str | None) -> None:
-    found = {}
+def told_by_reason(service: Service, access: str, node: Node, origin: str | None) -> dict[str, object]:
+    """All that reaches a client with each kind of bad ticket."""
+    found: dict[str, object] = {}
     for reason, prepare in REASONS.items():
         User.objects.update(is_active=True)
         ticket = prepare(service, access, node.client)
         found[reason] = told(service.connect(f"ticket_uuid={ticket}", origin=origin))
+    return found
+
+
+@pytest.mark.parametrize("origin", [None, GOOD])
+def test_r27_no_reason_can_be_told_from_another(service: Service, access: str, node: Node, origin: str | None) -> None:
+    found = told_by_reason(service, access, node, origin)
     assert found == dict.fromkeys(REASONS, found["unknown"])
+
+
+def test_r27_a_store_that_says_why_can_be_told(access: str, node: Node) -> None:
+    """The twin."""
+    environment = service_environment(node.url, STORE="tests.twins.TalkativeStore")
+    with (
+        serving(COMMANDS["uvicorn, websockets-sansio"], "config.asgi:application", environment) as port,
+        contextlib.closing(Service(port)) as service,
+    ):
+        found = told_by_reason(service, access, node, None)
+    assert found["spent"] != found["unknown"] != found["fenced"]
 
 
 class TestR27Time:
