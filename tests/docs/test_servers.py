@@ -14,6 +14,7 @@ import pytest
 from django.conf import settings as django_settings
 from redis import Redis
 
+from tests.asgi_servers import COMMANDS, WEBSOCKETS_LIMITS
 from tests.docs.tables import read, rows, section
 from ticketauth import checks
 from ticketauth.exceptions import Unavailable
@@ -67,6 +68,16 @@ async def test_no_permission_is_too_much(valkey: Redis, user: str, rule: str) ->
 @pytest.mark.parametrize("address", [row[0].strip("`") for row in rows(section(TEXT, "Addresses"))[:5]])
 def test_an_address_is_understood(address: str) -> None:
     assert Server.parse(address).kind in {"single", "sentinel", "cluster"}
+
+
+@pytest.mark.parametrize("server", ["hypercorn", "granian", "daphne"])
+def test_a_servers_command_is_the_one_that_is_tested(server: str) -> None:
+    assert f"python -m {COMMANDS[server].format(port=8000, app='mysite.asgi:application')}\n" in TEXT
+
+
+def test_uvicorns_limits_are_those_that_are_tested() -> None:
+    variables = " ".join(f"{name}={value}" for name, value in WEBSOCKETS_LIMITS.items())
+    assert f"{variables} \\\n  python -m uvicorn mysite.asgi:application --ws-max-size 65536\n" in TEXT
 
 
 def test_the_log_file_configures_a_filter() -> None:
