@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.conftest import PASSWORD
-from tests.servers import Proxy, free_port, until
+from tests.servers import Link, Proxy, free_port, until
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -148,6 +148,7 @@ class Gate(Proxy):
         self._loop = asyncio.get_running_loop()
         self._open = asyncio.Event()
         self._open.set()
+        self._of: dict[Link, asyncio.Event] = {}
         return await super().__aenter__()
 
     @contextlib.contextmanager
@@ -162,13 +163,9 @@ class Gate(Proxy):
         self._open = asyncio.Event()
         self._open.set()
 
-    async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        mine = self._open
-        with contextlib.suppress(OSError):
-            while chunk := await reader.read(65536):
-                await mine.wait()
-                writer.write(chunk)
-                await writer.drain()
+    async def _reply(self, link: Link, chunk: bytes) -> bool:
+        await self._of.setdefault(link, self._open).wait()
+        return True
 
 
 def postgres_programs() -> Path | None:

@@ -461,7 +461,7 @@ class Listening(Protocol):
     port: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Link:
     """A connection through a proxy: to which node, of what kind, and by what port its other end is known, if it is."""
 
