@@ -16,6 +16,9 @@ V = TypeVar("V")
 
 LARGEST_BATCH = 200
 
+MOST_TURNS, QUIET_TURNS = 16, 4
+"""Turns of the event loop that a batch is gathered for: in all, and without anybody new."""
+
 THREADS = 4
 """One that waits for a database gone silent must not hold up the others."""
 
@@ -70,12 +73,22 @@ class Batcher(Generic[K, V]):
     async def _work(self) -> None:
         try:
             while self._waiting:
+                await self._gather()
                 batch, self._waiting = self._waiting[:LARGEST_BATCH], self._waiting[LARGEST_BATCH:]
                 if patient := [(question, waiter) for question, waiter in batch if not waiter.done()]:
                     await self._tell(patient)
         finally:
             # Here, not when the task is done: who asks in between would wait for nobody.
             self._working = {task for task in self._working if task is not asyncio.current_task()}
+
+    async def _gather(self) -> None:
+        """Let those join who are on their way. An idle loop makes these turns in microseconds, and nobody waits."""
+        quiet, known = 0, len(self._waiting)
+        for _ in range(MOST_TURNS):
+            await asyncio.sleep(0)
+            quiet, known = (quiet + 1 if len(self._waiting) == known else 0), len(self._waiting)
+            if quiet == QUIET_TURNS or known >= LARGEST_BATCH:
+                break
 
     async def _tell(self, batch: list[tuple[K, asyncio.Future[V]]]) -> None:
         answers: Sequence[V | Exception]

@@ -15,7 +15,7 @@ from django.utils import timezone
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
 from ticketauth import logins, users
-from ticketauth.batch import Batcher, query
+from ticketauth.batch import MOST_TURNS, Batcher, query
 from ticketauth.exceptions import NotAuthenticated, Unavailable
 from ticketauth.models import Login, Revocation
 from ticketauth.types import OURS, Identity, Sid, Subject
@@ -60,6 +60,37 @@ class TestQueries:
         others = [asyncio.create_task(batcher.ask(number)) for number in range(1, 51)]
         assert await asyncio.gather(first, *others) == [number * 2 for number in range(51)]
         assert len(calls) <= 3
+
+    async def test_who_is_on_the_way_joins(self) -> None:
+        calls: list[int] = []
+
+        async def answer(questions):
+            calls.append(len(questions))
+            return questions
+
+        batcher: Batcher[int, int] = Batcher(answer)
+        asked = []
+        for number in range(5):
+            asked.append(asyncio.create_task(batcher.ask(number)))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        await asyncio.gather(*asked)
+        assert calls == [5]
+
+    async def test_a_stream_of_newcomers_holds_up_nobody_for_long(self) -> None:
+        calls: list[int] = []
+
+        async def answer(questions):
+            calls.append(len(questions))
+            return questions
+
+        batcher: Batcher[int, int] = Batcher(answer)
+        asked = []
+        for number in range(4 * MOST_TURNS):
+            asked.append(asyncio.create_task(batcher.ask(number)))
+            await asyncio.sleep(0)
+        await asyncio.gather(*asked)
+        assert len(calls) >= 3
 
     async def test_one_who_gives_up_disturbs_nobody(self) -> None:
         batcher: Batcher[int, int] = Batcher(in_thread(lambda questions: questions))
