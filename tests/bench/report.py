@@ -134,7 +134,12 @@ def plot(results: Results, folder: Path) -> list[str]:
 
     names = []
     for theme, colours in THEMES.items():
-        style = {"svg.fonttype": "none", "svg.hashsalt": "ticketauth", "font.size": 9, "font.family": "sans-serif"}
+        style: dict[Any, Any] = {
+            "svg.fonttype": "none",
+            "svg.hashsalt": "ticketauth",
+            "font.size": 9,
+            "font.family": "sans-serif",
+        }
         with mpl.rc_context(style):
             figure = Figure(figsize=(4.1, 6.4), layout="constrained", facecolor=colours["page"])
             _draw(figure, results, colours)
