@@ -6,11 +6,16 @@ import logging
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.datastructures import Headers
 
 _log = logging.getLogger("uvicorn.websocket")
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _BAD = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+def _whatever_origin(headers: Headers) -> None:
+    """The middleware's business."""
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -26,7 +31,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.logger = self.conn.logger = _log
-        self.conn.process_origin = lambda headers: None  # type: ignore[method-assign]
+        self.conn.process_origin = _whatever_origin  # type: ignore[method-assign]
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
