@@ -1,7 +1,7 @@
 # `make` alone says what there is. Nothing here needs root, Redis, Node or uv.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak bench lint format lock wheel clean
+.PHONY: help run test soak bench lint format lock wheel nox clean
 .DELETE_ON_ERROR:
 
 PIP := .venv/bin/python -m pip --quiet --disable-pip-version-check
@@ -15,10 +15,10 @@ help:  ## This list
 run: .venv/.run  ## The service on http://127.0.0.1:8000 (PORT=9000 HOST=0.0.0.0 make run)
 	@exec .venv/bin/python -m config.develop
 
-test: .venv/.test  ## Every test that needs Python alone (ARGS="-k env" for some)
-	@.venv/bin/python -m pytest -n auto --cov --cov-report=term $(ARGS)
+test: .venv/.test  ## All tests; what this machine lacks is skipped by name (ARGS="-k env" for some)
+	@.venv/bin/python -m pytest -n auto $(or $(ARGS),--cov --cov-report=term)
 
-soak: .venv/.test  ## Servers fail for minutes, and no ticket is spent twice (MINUTES=30 SEED=7)
+soak: .venv/.test  ## Servers fail for minutes, and no ticket is spent twice (5 of them; MINUTES=30 SEED=7)
 	@.venv/bin/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 bench: .venv/.bench  ## What it costs, into docs/performance.md; Linux (ROUNDS=1 SECONDS=1 for a try-out, in .local/bench/)
@@ -43,6 +43,9 @@ lock: .venv/.release  ## Write requirements/ anew from pyproject.toml (UPGRADE=-
 
 wheel: .venv/.release  ## The library's wheel and sdist, in dist/
 	.venv/bin/python -m hatchling build --directory dist
+
+nox: .venv/.release  ## The library under every Python and Django that it supports and this machine has (ARGS="-s newest")
+	@.venv/bin/python -m nox $(ARGS)
 
 clean:  ## Remove what make made, but not .local/ (the development database and keys)
 	rm -rf .venv .nox dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
+from tests import served
 from tests.conftest import PASSWORD
 from tests.servers import Link, Proxy, free_port, until
 
@@ -43,14 +44,14 @@ class Process:
 
     Args:
         arguments: Of Python.
-        environment: Beside that of the tests.
+        environment: Beside an operator's.
     """
 
     def __init__(self, *arguments: str, **environment: str) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="ticketauth-process-")
         self.folder = Path(self._folder.name)
         self.port = free_port()
-        self._environment = {**os.environ, "PORT": str(self.port), **environment}
+        self._environment = served.environment(PORT=str(self.port), **environment)
         self._log = self.folder / "log"
         self._arguments = [argument.replace("PORT", str(self.port)) for argument in arguments]
 

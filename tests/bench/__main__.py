@@ -74,6 +74,7 @@ async def start(options: argparse.Namespace, shared: Surroundings, cleanup: Exit
         if application not in processes:
             processes[application] = shared.start(target)
             cleanup.callback(processes[application].stop)
+            _say(f"{target.name} is process {processes[application].pid}.")
             tokens[application] = await tokens_of(target, processes[application], shared.seeded)
         found.append(Clients(target, processes[application], tokens[application]))
     if wrong := [fault for clients in found for fault in await faults(clients)]:
@@ -125,10 +126,19 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
             "clients": CLIENTS,
             "users": options.users,
             "peers": options.peers,
-            "machine": report.machine(shared.database, shared.valkey.info("server")["valkey_version"]),
+            "machine": {
+                "Command": _command(options, url),
+                **report.machine(shared.database, shared.valkey.info("server")["valkey_version"]),
+            },
             "samples": await rounds(options, shared),
             "idle": await idle(options, shared),
         }
+
+
+def _command(options: argparse.Namespace, url: str) -> str:
+    database = "BENCH_DATABASE_URL=postgres://... " if url else ""
+    peers = " ARGS=--peers=startproject" if options.peers == "startproject" else ""
+    return f"`{database}make bench ROUNDS={options.rounds} SECONDS={options.seconds:g}{peers} OUT=docs`"
 
 
 def main(arguments: list[str]) -> None:
@@ -137,8 +147,10 @@ def main(arguments: list[str]) -> None:
     results = json.loads(options.render.read_text()) if options.render else _measured(options)
     sys.stdout.write(f"{report.tables(results)}\n")
     _say_what_is_doubtful(results)
-    if options.targets == list(TARGETS.values()):
+    if options.targets == list(TARGETS.values()) and options.scenarios == list(SCENARIOS) and options.counts:
         _say(f"Written: {report.write(results, options.out)}")
+    else:
+        _say("A part of it: no document was written.")
 
 
 def _measured(options: argparse.Namespace) -> dict[str, Any]:

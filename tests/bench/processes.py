@@ -40,6 +40,10 @@ class Process:
             self.stop()
             raise
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def cpu(self) -> float:
         """Seconds of processor time so far, of the process and its children."""
         return sum(self._stat(pid) for pid in _tree(self._process.pid))

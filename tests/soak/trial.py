@@ -98,7 +98,8 @@ class Soak:
 
     def _lines(self) -> Iterator[str]:
         took = time.monotonic() - self.began
-        yield f"Seed {self.seed}, {took:.0f} s; to repeat it: make soak MINUTES={self.minutes:g} SEED={self.seed}"
+        again = f"make soak MINUTES={self.minutes:g} SEED={self.seed}"
+        yield f"Seed {self.seed}, {took:.0f} s; the same faults once more, at other moments: {again}"
         for row in (("", *COLUMNS), *(row for trial in self.trials for row in trial.rows())):
             yield f"{row[0]:18}" + "".join(f"{cell:>18}" for cell in row[1:])
         for trial in self.trials:
