@@ -12,15 +12,17 @@ MOST_IDLE = 32
 
 
 class _Thread(ThreadPoolExecutor):
-    """One thread, and what it was given last."""
+    """One thread, and what it was given that is not done: of several, a cancelled one is, while another is at work."""
 
     def __init__(self) -> None:
         super().__init__(1, thread_name_prefix="request")
-        self.latest: Future[Any] | None = None
+        self.pending: set[Future[Any]] = set()
 
     def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
-        self.latest = super().submit(*args, **kwargs)
-        return self.latest
+        given = super().submit(*args, **kwargs)
+        self.pending.add(given)
+        given.add_done_callback(self.pending.discard)
+        return given
 
 
 class KeptThreads:
@@ -39,12 +41,15 @@ class KeptThreads:
         try:
             async with ThreadSensitiveContext(executor=thread):
                 await self.inner(scope, receive, send)
-        finally:
-            if thread.latest is None or thread.latest.done():
-                self._keep(thread)
-            else:
-                # At work still, for a client who went away.
-                thread.latest.add_done_callback(lambda _: self._keep(thread))
+        except BaseException:
+            # Django did not come to its end, where it closes what the thread holds: a database connection, say.
+            thread.shutdown(wait=False)
+            raise
+        if thread.pending:
+            # At work still, for a client who went away.
+            thread.shutdown(wait=False)
+        else:
+            self._keep(thread)
 
     def _keep(self, thread: _Thread) -> None:
         if len(self._idle) < MOST_IDLE:

@@ -11,6 +11,9 @@ from .exceptions import Misconfigured
 _Address = IPv4Address | IPv6Address
 _Network = IPv4Network | IPv6Network
 
+LONGEST_ADDRESS = 100
+"""Characters, with zone and port."""
+
 
 def networks(setting: str, values: Iterable[str]) -> tuple[_Network, ...]:
     """The networks that a setting names.
@@ -53,8 +56,13 @@ def network_of(address: str) -> str:
     return str(ip_network((parsed, 64), strict=False)) if isinstance(parsed, IPv6Address) else address
 
 
-@functools.lru_cache(maxsize=4096)
 def _parse(text: str) -> _Address | None:
+    # A header may hold anything; what is remembered is short.
+    return _parsed(text) if len(text) <= LONGEST_ADDRESS else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _parsed(text: str) -> _Address | None:
     """An address, which may come with a zone (RFC 4007) or, as some proxies write it, a port."""
     bare = text.partition("%")[0]
     if bare.startswith("["):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
@@ -18,6 +19,9 @@ LARGEST_BATCH = 200
 
 MOST_TURNS, QUIET_TURNS = 16, 4
 """Turns of the event loop that a batch is gathered for: in all, and without anybody new."""
+
+GATHERING = 0.005
+"""Seconds after which it is sent, however few turns a busy loop has made of them."""
 
 THREADS = 4
 """One that waits for a database gone silent must not hold up the others."""
@@ -83,11 +87,11 @@ class Batcher(Generic[K, V]):
 
     async def _gather(self) -> None:
         """Let those join who are on their way. An idle loop makes these turns in microseconds, and nobody waits."""
-        quiet, known = 0, len(self._waiting)
+        quiet, known, ends = 0, len(self._waiting), time.monotonic() + GATHERING
         for _ in range(MOST_TURNS):
             await asyncio.sleep(0)
             quiet, known = (quiet + 1 if len(self._waiting) == known else 0), len(self._waiting)
-            if quiet == QUIET_TURNS or known >= LARGEST_BATCH:
+            if quiet == QUIET_TURNS or known >= LARGEST_BATCH or time.monotonic() > ends:
                 break
 
     async def _tell(self, batch: list[tuple[K, asyncio.Future[V]]]) -> None:

@@ -115,13 +115,15 @@ def _without_credentials(text: str) -> str:
     Each expression is tried only where a part of what it looks for is there: this runs several times per handshake.
     """
     names, lower = _parameters(), text.lower()
+    # Expressions that ignore case take more letters for an s or an i than `lower` does.
+    strange = not text.isascii()
     if "?" in text or "&" in text:
         text = _QUERY.sub(lambda found: f"{found[1]}{_REDACTED}" if unquote_plus(found[2]) in names else found[0], text)
-    if any(name.lower() in lower for name in names):
+    if strange or any(name.lower() in lower for name in names):
         text = _named(*names).sub(rf"\1{_REDACTED}", text)
     if "eyj" in lower:
         text = _JWT.sub(_REDACTED, text)
-    if any(prefix in lower for prefix in _PREFIXES):
+    if strange or any(prefix in lower for prefix in _PREFIXES):
         text = _PRESENTED.sub(rf"\1{_REDACTED}", text)
     return text
 
@@ -159,9 +161,10 @@ class RedactFilter(logging.Filter):
             record.exc_info = None
         for name, value in vars(record).items():
             # Not only texts: Django adds its request, which shows its query.
-            if name in _WRITTEN_BY_LOGGING or isinstance(value, (int, float, type(None))):
+            if name in _WRITTEN_BY_LOGGING or type(value) in _NUMBERS:
                 continue
-            if (redacted := redact(text := str(value))) != text:
+            text = _shown(value)
+            if (redacted := redact(text)) != text or text == _unshowable(value):
                 setattr(record, name, redacted)
         return True
 
@@ -170,8 +173,22 @@ def _message(record: logging.LogRecord) -> str:
     """The message. A call with the wrong arguments must not fail here: what a filter raises reaches its caller."""
     try:
         return record.getMessage()
-    except (TypeError, ValueError, KeyError):
-        return f"{record.msg} {record.args}"
+    except Exception:  # noqa: BLE001 -- whatever an argument raises
+        return f"{record.msg} {_shown(record.args)}"
+
+
+def _shown(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 -- a lazy user is read here, which in the event loop Django refuses
+        return _unshowable(value)
+
+
+def _unshowable(value: Any) -> str:
+    return f"<{type(value).__name__}>"
+
+
+_NUMBERS = frozenset((int, float, bool, type(None)))
 
 
 _formatter = logging.Formatter()

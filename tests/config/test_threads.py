@@ -6,6 +6,7 @@ import asyncio
 import threading
 from typing import Any
 
+import pytest
 from asgiref.sync import sync_to_async
 from django.core.asgi import get_asgi_application
 
@@ -64,6 +65,36 @@ async def test_a_thread_at_work_for_a_client_who_went_away_serves_nobody_else() 
     assert not busy & await requests.seen(1)
     requests.may_end.set()
     await following
+
+
+async def test_nor_one_of_which_only_the_last_task_was_given_up() -> None:
+    requests = Requests()
+    requests.may_end.clear()
+
+    async def twice(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.gather(requests(scope, receive, send), requests(scope, receive, send))
+
+    served = KeptThreads(twice)
+    gone = asyncio.create_task(served({}, None, None))
+    await requests.seen(1)
+    gone.cancel()
+    await asyncio.wait([gone])
+    assert not served._idle
+    requests.may_end.set()
+
+
+async def test_the_thread_of_a_request_that_failed_is_not_kept() -> None:
+    """Django closes a request's database connections at its end, which it has not reached."""
+    requests = Requests()
+
+    async def fails(scope: Any, receive: Any, send: Any) -> None:
+        await requests(scope, receive, send)
+        raise RuntimeError("a stream broke")
+
+    served = KeptThreads(fails)
+    with pytest.raises(RuntimeError):
+        await served({}, None, None)
+    assert not served._idle
 
 
 async def test_only_so_many_are_kept() -> None:

@@ -42,3 +42,7 @@ def test_nobody_is_trusted_by_default() -> None:
 def test_a_wrong_network_names_itself() -> None:
     with pytest.raises(Misconfigured, match=r"TRUSTED_PROXIES.*10\.0\.0\.1/8"):
         networks("TRUSTED_PROXIES", ["10.0.0.1/8"])
+
+
+def test_what_is_too_long_for_an_address_is_none() -> None:
+    assert client_address(f"fe80::1%{'z' * 1000}", [], ()) == ""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.test import RequestFactory
+from django.utils.functional import SimpleLazyObject
 from pythonjsonlogger.json import JsonFormatter
 
 from ticketauth import logs
@@ -105,3 +106,20 @@ def test_a_call_with_the_wrong_arguments_does_not_fail_its_caller() -> None:
     assert logs.RedactFilter().filter(record)
     assert "%d users" in record.getMessage()
     assert TICKET not in record.getMessage()
+
+
+async def test_nor_does_one_with_an_object_that_cannot_be_shown_here() -> None:
+    def user() -> Any:
+        raise RuntimeError("not from the event loop")
+
+    record: Any = logging.LogRecord("x", logging.INFO, __file__, 1, "hello", (), None)
+    record.user = SimpleLazyObject(user)
+    assert logs.RedactFilter().filter(record)
+    assert "SimpleLazyObject" in JsonFormatter().format(record)
+
+
+@pytest.mark.parametrize("text", [f"t\u0131cket_uuid={TICKET}", f"T\u0130CKET {TICKET}", "pa\u017f\u017fword=hunter2"])
+def test_letters_that_expressions_take_for_others_hide_nothing(text: str) -> None:
+    told = logs.redact(text)
+    assert TICKET not in told
+    assert "hunter2" not in told

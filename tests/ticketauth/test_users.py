@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -15,7 +16,7 @@ from django.utils import timezone
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
 from ticketauth import logins, users
-from ticketauth.batch import MOST_TURNS, Batcher, query
+from ticketauth.batch import GATHERING, MOST_TURNS, Batcher, query
 from ticketauth.exceptions import NotAuthenticated, Unavailable
 from ticketauth.models import Login, Revocation
 from ticketauth.types import OURS, Identity, Sid, Subject
@@ -91,6 +92,21 @@ class TestQueries:
             await asyncio.sleep(0)
         await asyncio.gather(*asked)
         assert len(calls) >= 3
+
+    async def test_a_busy_loop_gathers_no_longer_than_one_of_its_turns(self) -> None:
+        """What a turn costs elsewhere is simulated: turns are counted, but time counts as well."""
+        turns = 0
+
+        async def answer(questions):
+            return [turns for _ in questions]
+
+        batcher: Batcher[int, int] = Batcher(answer)
+        asked = asyncio.create_task(batcher.ask(1))
+        while not asked.done():
+            turns += 1
+            time.sleep(2 * GATHERING)  # noqa: ASYNC251 -- the loop is held up, that is the point
+            await asyncio.sleep(0)
+        assert await asked <= 4
 
     async def test_one_who_gives_up_disturbs_nobody(self) -> None:
         batcher: Batcher[int, int] = Batcher(in_thread(lambda questions: questions))

@@ -8,12 +8,11 @@ tickets back to life. A writable replica reports its primary's id, hence the che
 from __future__ import annotations
 
 import asyncio
-import functools
 import hashlib
 import hmac
 import math
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -226,11 +225,12 @@ class _Call:
     script: _Script
     keys: list[str]
     arguments: list[Any]
+    by_text: bool = False
 
-    def on(self, client: Any, *, by_text: bool) -> Any:
+    def on(self, client: Any) -> Any:
         """Queue the call on a pipeline; or begin it, on a client."""
         given = (len(self.keys), *self.keys, *self.arguments)
-        if by_text:
+        if self.by_text:
             return client.eval(self.script.text, *given)
         return client.evalsha(self.script.sha, *given)
 
@@ -250,26 +250,26 @@ class _Node:
         self._batcher: Batcher[_Call, list[Any]] = Batcher(self._answer, lanes=min(_LANES, pool_size))
 
     async def run(self, call: _Call) -> list[Any]:
-        return await self._batcher.ask(call)
+        reply = await self._reply(call)
+        # Demoted while we were connected. Nothing was done there.
+        return await self._reply(call) if _is_of_replica(reply) else reply
+
+    async def _reply(self, call: _Call) -> list[Any]:
+        # Asked again by whoever is concerned, not for a whole batch: the others have their answers, and keep them.
+        try:
+            return await self._batcher.ask(call)
+        except redis_errors.NoScriptError:
+            return await self._batcher.ask(replace(call, by_text=True))
 
     async def _answer(self, calls: Sequence[_Call]) -> _Replies:
         async with _deadline(self._deadline):
-            replies = await self._evaluate(calls)
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for call in calls:
+                    call.on(pipeline)
+                replies: _Replies = await pipeline.execute(raise_on_error=False)
             if any(_is_of_replica(reply) for reply in replies):
-                # Demoted while we were connected: ask Sentinel, or the resolver, again. Nothing was done there.
+                # Sentinel, or the resolver, is asked again.
                 await self._redis.connection_pool.disconnect(inuse_connections=False)
-                replies = await _again(calls, replies, _is_of_replica, self._evaluate)
-        return replies
-
-    async def _evaluate(self, calls: Sequence[_Call]) -> _Replies:
-        replies = await self._pipelined(calls)
-        return await _again(calls, replies, _is_of_unknown_script, functools.partial(self._pipelined, by_text=True))
-
-    async def _pipelined(self, calls: Sequence[_Call], *, by_text: bool = False) -> _Replies:
-        pipeline = self._redis.pipeline(transaction=False)
-        for call in calls:
-            call.on(pipeline, by_text=by_text)
-        replies: _Replies = await pipeline.execute(raise_on_error=False)
         return replies
 
     async def aclose(self) -> None:
@@ -285,22 +285,6 @@ def _is_of_replica(reply: Any) -> bool:
     return isinstance(reply, list) and reply[0] == b"replica"
 
 
-def _is_of_unknown_script(reply: Any) -> bool:
-    return isinstance(reply, redis_errors.NoScriptError)
-
-
-async def _again(
-    calls: Sequence[_Call],
-    replies: _Replies,
-    missed: Callable[[Any], bool],
-    evaluate: Callable[[Sequence[_Call]], Awaitable[_Replies]],
-) -> _Replies:
-    """The replies, with those that missed replaced by what another try gives."""
-    repeated = [call for call, reply in zip(calls, replies, strict=True) if missed(reply)]
-    further = iter(await evaluate(repeated) if repeated else [])
-    return [next(further) if missed(reply) else reply for reply in replies]
-
-
 class _Cluster:
     """The connections of one event loop to a Cluster."""
 
@@ -314,9 +298,9 @@ class _Cluster:
             # A first command that comes before this is sent to a random primary (redis-py 8.1).
             await self._redis.initialize()
             try:
-                reply: list[Any] = await call.on(self._redis, by_text=False)
+                reply: list[Any] = await call.on(self._redis)
             except redis_errors.NoScriptError:
-                reply = await call.on(self._redis, by_text=True)
+                reply = await replace(call, by_text=True).on(self._redis)
         return reply
 
     async def aclose(self) -> None:

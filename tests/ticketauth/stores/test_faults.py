@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from tests.servers import Cluster, Node, Proxy, Sentinels, Topology, eventually, free_port, until
+from tests.servers import Cluster, Link, Node, Proxy, Sentinels, Topology, eventually, free_port, until
 from ticketauth import conf
 from ticketauth.exceptions import NotAuthenticated, Refusal, TooMany, Unavailable
 from ticketauth.limits import Rate
@@ -476,6 +476,27 @@ async def test_r15_an_issue_whose_reply_is_lost_is_issued_and_counted_once(node:
     assert set(Topology([node], "").kept(prefix).values()) >= {b"1"}
     with pytest.raises(TooMany):
         await put(store, *ONE)
+
+
+class WithoutEval(Proxy):
+    """Breaks a connection on which a script comes by its text."""
+
+    async def _request(self, link: Link, chunk: bytes) -> bool:
+        if b"\r\nEVAL\r\n" in chunk:
+            raise ConnectionAbortedError
+        return True
+
+
+async def test_a_call_that_has_to_be_repeated_and_fails_takes_no_answer_from_others(node: Node, prefix) -> None:
+    async with WithoutEval(node) as proxy:
+        direct, through = (RedisStore(url, prefix=prefix) for url in (node.url, proxy.url))
+        ticket = await put(direct)
+        node.client.script_flush()
+        await outcome(direct.take(new_ticket(), OWNER, HERE))  # so that the one script is known, and the other is not
+        taken, kept = await asyncio.gather(
+            outcome(through.take(ticket, OWNER, HERE)), outcome(through.put(new_ticket(), PAYLOAD, 30, ()))
+        )
+    assert (taken, kept) == (PAYLOAD, "redis_unreachable")
 
 
 # The caller is gone
