@@ -104,6 +104,12 @@ def _simplejwts_state() -> None:
     importlib.import_module("rest_framework_simplejwt.state")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _application() -> None:
+    """Its import sets Django's logging up once more, and takes pytest's handler away from the test that comes first."""
+    importlib.import_module("config.asgi")
+
+
 @pytest.fixture
 def service(transactional_db: None, uvicorn_server: int) -> Iterator[Service]:
     """The service, with an empty database."""

@@ -134,8 +134,8 @@ class TicketView(APIView):
         path = self._member_path(body) if body is not None and body != {} else ""
         if not path and conf.current().TICKET_PATH_REQUIRED:
             raise drf.ValidationError({"path": ["This field is required."]})
-        application = routing.project_application()
-        if path and application is not None and not routing.resolves(application, path):
+        application = routing.project_application() if path else None
+        if application is not None and not routing.resolves(application, path):
             raise drf.ValidationError({"path": ["There is no WebSocket at this path."]})
         return path
 
