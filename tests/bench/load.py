@@ -184,7 +184,7 @@ class Clients:
     async def _is_refused(self, credential: str) -> bool:
         socket = await self.open(credential)
         socket.transport.close()
-        return socket.status.result() in {401, 403}
+        return socket.status.result() in {401, 403, self.target.refusal}
 
     async def _cycle(self, http: Http) -> bool:
         return await self.handshake(await self.ticket(http))

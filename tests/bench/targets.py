@@ -19,7 +19,7 @@ class Target:
     """A way to authenticate a socket.
 
     Attributes:
-        name: In tables, and for `ONLY`.
+        name: In tables, and for `--only`.
         title: What it is.
         application: An ASGI application; none for the service, which starts itself.
         carries: What the handshake carries.
@@ -28,6 +28,7 @@ class Target:
         method: Of the request for a ticket.
         issue: Where tickets are issued, if they are.
         field: Of the answer, that holds the ticket.
+        refusal: The HTTP status by which it refuses, beside 401 and 403.
         greets: Whether the server speaks first; its user's name is in what it says.
         only: The scenarios to run, where not all that apply.
     """
@@ -41,6 +42,7 @@ class Target:
     method: str = "POST"
     issue: str = ""
     field: str = "ticket_uuid"
+    refusal: int = 401
     greets: bool = False
     only: tuple[Scenario, ...] = ()
 
@@ -76,6 +78,7 @@ TARGETS = {
             method="GET",
             issue="/ticket/",
             field="uuid",
+            refusal=500,
         ),
         Target("T3", "JWT in the query", f"{_PEERS}.channels_apps:jwt_query", carries="token", parameter="token"),
         Target("T4", "session cookie", f"{_PEERS}.channels_apps:session", carries="cookie"),
