@@ -8,9 +8,12 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+from tests.servers import Link, Proxy
 
 # The release that pins what it needs.
 PACKAGE = "autobahntestsuite==25.10.1"
@@ -120,45 +123,23 @@ def python27() -> str:
     raise Absent("there is no Python 2.7 with pip, and the Autobahn|Testsuite runs under no other")
 
 
-@contextlib.asynccontextmanager
-async def ticketing(port: int, fresh: Callable[[], Awaitable[str]]) -> AsyncIterator[int]:
-    """The port of a proxy that puts a fresh ticket into each handshake, and passes on every byte else as it comes.
+class Ticketing(Proxy):
+    """Puts a fresh ticket into each handshake, and passes on every byte else as it comes.
 
     Args:
         port: Of the server behind it.
         fresh: Gives a ticket.
     """
-    tasks: set[asyncio.Task[None]] = set()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-        request = await reader.readuntil(b" HTTP/1.1\r\n")
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
-        target = request.removesuffix(b" HTTP/1.1\r\n")
-        far_writer.write(b"%s?ticket_uuid=%s HTTP/1.1\r\n" % (target, (await fresh()).encode()))
-        try:
-            pipes = [asyncio.create_task(pipe) for pipe in (_pipe(reader, far_writer), _pipe(far_reader, writer))]
-            await asyncio.wait(pipes, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for pipe in pipes:
-                pipe.cancel()
-            for end in (writer, far_writer):
-                end.close()
-            await asyncio.gather(*pipes, writer.wait_closed(), far_writer.wait_closed(), return_exceptions=True)
+    def __init__(self, port: int, fresh: Callable[[], Awaitable[str]]) -> None:
+        server: Any = SimpleNamespace(port=port)
+        super().__init__(server)
+        self._fresh = fresh
+        self._open: set[Link] = set()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    yield server.sockets[0].getsockname()[1]
-    server.close()
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while chunk := await reader.read(65536):
-            writer.write(chunk)
-            await writer.drain()
+    async def _request(self, link: Link, chunk: bytes) -> bytes:
+        if link in self._open:
+            return chunk
+        self._open.add(link)
+        target, version, rest = chunk.partition(b" HTTP/1.1\r\n")
+        return b"%s?ticket_uuid=%s%s%s" % (target, (await self._fresh()).encode(), version, rest)

@@ -164,9 +164,9 @@ class Gate(Proxy):
         self._open = asyncio.Event()
         self._open.set()
 
-    async def _reply(self, link: Link, chunk: bytes) -> bool:
+    async def _reply(self, link: Link, chunk: bytes) -> bytes:
         await self._of.setdefault(link, self._open).wait()
-        return True
+        return chunk
 
 
 def postgres_programs() -> Path | None:

@@ -558,24 +558,25 @@ class Proxy:
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        passes: Callable[[bytes], Awaitable[bool]],
+        passes: Callable[[bytes], Awaitable[bytes]],
     ) -> None:
         with contextlib.suppress(OSError):
             while chunk := await reader.read(65536):
-                if await passes(chunk):
-                    writer.write(chunk)
-                    await writer.drain()
+                writer.write(await passes(chunk))
+                await writer.drain()
 
-    async def _request(self, link: Link, chunk: bytes) -> bool:
-        return True
+    async def _request(self, link: Link, chunk: bytes) -> bytes:
+        """What goes on of what a client sent."""
+        return chunk
 
-    async def _reply(self, link: Link, chunk: bytes) -> bool:
+    async def _reply(self, link: Link, chunk: bytes) -> bytes:
+        """What goes on of what the server said."""
         then, self._then = self._then, ""
         if then:
             self.lost.set()
         if then == "drop":
             raise ConnectionAbortedError
-        return not then
+        return b"" if then else chunk
 
 
 class Door(Proxy):
@@ -585,14 +586,14 @@ class Door(Proxy):
         super().__init__()
         self._network = network
 
-    async def _request(self, link: Link, chunk: bytes) -> bool:
+    async def _request(self, link: Link, chunk: bytes) -> bytes:
         link.look_at(chunk)
         await self._network.carry(link)
-        return True
+        return chunk
 
-    async def _reply(self, link: Link, chunk: bytes) -> bool:
+    async def _reply(self, link: Link, chunk: bytes) -> bytes:
         await self._network.carry(link)
-        return link.kind != "client" or await super()._reply(link, chunk)
+        return await super()._reply(link, chunk) if link.kind == "client" else chunk
 
 
 class Network:

@@ -24,7 +24,7 @@ from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 
 from tests.asgi_servers import COMMANDS, service_environment, serving
-from tests.autobahn import Absent, FuzzingClient, ticketing
+from tests.autobahn import Absent, FuzzingClient, Ticketing
 from ticketauth import logins
 
 FULL = os.environ.get("AUTOBAHN") == "full"
@@ -58,9 +58,9 @@ async def ticketed_and_bare(owner: User) -> AsyncIterator[dict[str, str]]:
                 ticket: str = answer.json()["ticket_uuid"]
                 return ticket
 
-            async with ticketing(service, fresh) as ticketed:
+            async with Ticketing(service, fresh) as proxy:
                 yield {
-                    "ticketed": f"ws://127.0.0.1:{ticketed}/ws/echo/",
+                    "ticketed": f"ws://127.0.0.1:{proxy.port}/ws/echo/",
                     "bare": f"ws://127.0.0.1:{bare}/",
                     "naive": f"ws://127.0.0.1:{bare}/naive/",
                 }

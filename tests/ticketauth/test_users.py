@@ -39,6 +39,23 @@ def identity_of(login: Login, **changes) -> Identity:
     return Identity(OURS, Subject(str(login.user_id)), Sid(login.sid), **changes)
 
 
+async def batches(questions: int, turns: int) -> list[int]:
+    """How many shared a call, of those who come one after the other, so many turns of the loop apart."""
+    calls: list[int] = []
+
+    async def answer(asked):
+        calls.append(len(asked))
+        return asked
+
+    batcher: Batcher[int, int] = Batcher(answer)
+    async with asyncio.TaskGroup() as group:
+        for number in range(questions):
+            group.create_task(batcher.ask(number))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+    return calls
+
+
 class TestQueries:
     def test_user_and_login_are_one_query(self, login: Login) -> None:
         with CaptureQueriesContext(
@@ -63,35 +80,10 @@ class TestQueries:
         assert len(calls) <= 3
 
     async def test_who_is_on_the_way_joins(self) -> None:
-        calls: list[int] = []
-
-        async def answer(questions):
-            calls.append(len(questions))
-            return questions
-
-        batcher: Batcher[int, int] = Batcher(answer)
-        asked = []
-        for number in range(5):
-            asked.append(asyncio.create_task(batcher.ask(number)))
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-        await asyncio.gather(*asked)
-        assert calls == [5]
+        assert await batches(5, turns=2) == [5]
 
     async def test_a_stream_of_newcomers_holds_up_nobody_for_long(self) -> None:
-        calls: list[int] = []
-
-        async def answer(questions):
-            calls.append(len(questions))
-            return questions
-
-        batcher: Batcher[int, int] = Batcher(answer)
-        asked = []
-        for number in range(4 * MOST_TURNS):
-            asked.append(asyncio.create_task(batcher.ask(number)))
-            await asyncio.sleep(0)
-        await asyncio.gather(*asked)
-        assert len(calls) >= 3
+        assert len(await batches(4 * MOST_TURNS, turns=1)) >= 3
 
     async def test_a_busy_loop_gathers_no_longer_than_one_of_its_turns(self) -> None:
         """What a turn costs elsewhere is simulated: turns are counted, but time counts as well."""

@@ -105,16 +105,6 @@ class _Script:
 _PUT_SCRIPT = _Script(_PUT)
 _TAKE_SCRIPT = _Script(_TAKE)
 
-_FAILURES = (
-    redis_errors.RedisError,
-    redis_errors.RedisClusterException,
-    OSError,
-    TimeoutError,
-    # A Cluster client that meets an error closes connections that other tasks are just opening (redis-py 8.1).
-    AttributeError,
-)
-"""What a client raises where the server gave no answer."""
-
 _REASONS: Mapping[type[Exception], str] = {
     redis_errors.OutOfMemoryError: "redis_full",
     redis_errors.ReadOnlyError: "redis_readonly",
@@ -204,8 +194,12 @@ class RedisStore:
         try:
             async with asyncio.timeout(self._deadline):
                 client = await self._clients.get()
-                reply = await client.run(_Call(script, keys, [self._fence, *arguments]))
-        except _FAILURES as error:
+                call = _Call(script, keys, [self._fence, *arguments])
+                try:
+                    reply = await client.run(call)
+                except redis_errors.NoScriptError:
+                    reply = await client.run(replace(call, by_text=True))
+        except (redis_errors.RedisError, redis_errors.RedisClusterException, OSError, TimeoutError) as error:
             raise _unavailable(error) from error
         if reply[0] == b"replica":
             raise Unavailable("redis_readonly")
@@ -215,9 +209,9 @@ class RedisStore:
 
     def _make_client(self) -> _Node | _Cluster:
         redis = _connect(self._server, {**self._options, "max_connections": self._pool_size})
-        kind: Any = _Cluster if isinstance(redis, RedisCluster) else _Node
-        client: _Node | _Cluster = kind(redis, self._pool_size, self._deadline)
-        return client
+        if isinstance(redis, RedisCluster):
+            return _Cluster(redis, self._pool_size, self._deadline)
+        return _Node(redis, self._pool_size, self._deadline)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,16 +244,10 @@ class _Node:
         self._batcher: Batcher[_Call, list[Any]] = Batcher(self._answer, lanes=min(_LANES, pool_size))
 
     async def run(self, call: _Call) -> list[Any]:
-        reply = await self._reply(call)
-        # Demoted while we were connected. Nothing was done there.
-        return await self._reply(call) if _is_of_replica(reply) else reply
-
-    async def _reply(self, call: _Call) -> list[Any]:
-        # Asked again by whoever is concerned, not for a whole batch: the others have their answers, and keep them.
-        try:
-            return await self._batcher.ask(call)
-        except redis_errors.NoScriptError:
-            return await self._batcher.ask(replace(call, by_text=True))
+        reply = await self._batcher.ask(call)
+        # Demoted while we were connected. Nothing was done there. Asked again by whoever is concerned, not for a whole
+        # batch: the others have their answers, and keep them.
+        return await self._batcher.ask(call) if _is_of_replica(reply) else reply
 
     async def _answer(self, calls: Sequence[_Call]) -> _Replies:
         async with _deadline(self._deadline):
@@ -299,8 +287,9 @@ class _Cluster:
             await self._redis.initialize()
             try:
                 reply: list[Any] = await call.on(self._redis)
-            except redis_errors.NoScriptError:
-                reply = await replace(call, by_text=True).on(self._redis)
+            except AttributeError as error:
+                # A client that meets an error closes connections that other tasks are just opening (redis-py 8.1).
+                raise redis_errors.ConnectionError(str(error)) from error
         return reply
 
     async def aclose(self) -> None:

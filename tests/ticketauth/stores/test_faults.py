@@ -481,10 +481,10 @@ async def test_r15_an_issue_whose_reply_is_lost_is_issued_and_counted_once(node:
 class WithoutEval(Proxy):
     """Breaks a connection on which a script comes by its text."""
 
-    async def _request(self, link: Link, chunk: bytes) -> bool:
+    async def _request(self, link: Link, chunk: bytes) -> bytes:
         if b"\r\nEVAL\r\n" in chunk:
             raise ConnectionAbortedError
-        return True
+        return chunk
 
 
 async def test_a_call_that_has_to_be_repeated_and_fails_takes_no_answer_from_others(node: Node, prefix) -> None:
