@@ -149,7 +149,10 @@ DATABASES = {
 
 # --- The library
 
-_OWN_RULES = {"REDIS_URL", "ALLOWED_ORIGINS", "PUBLIC_URLS", "TRUSTED_PROXIES", "SCHEMES", "ISSUERS", "KEY_PREFIX"}
+_OWN_RULES = {
+    *("REDIS_URL", "ALLOWED_ORIGINS", "PUBLIC_URLS", "TRUSTED_PROXIES", "SCHEMES", "ISSUERS", "KEY_PREFIX"),
+    *("TRY_IT_OUT", "TOKEN_URL", "OPENAPI_URL", "ASYNCAPI_INFO"),
+}
 TICKETAUTH = {
     **library.from_environment(env, without=_OWN_RULES),
     "REDIS_URL": REDIS_URL,
@@ -158,6 +161,13 @@ TICKETAUTH = {
     "PUBLIC_URLS": [PUBLIC_URL] if PUBLIC_URL else [],
     "TRUSTED_PROXIES": TRUSTED_PROXIES,
     "ISSUERS": identity_providers.issuers(env),
+    "ASYNCAPI_INFO": {
+        "title": "ticketauth",
+        "license": {"name": "BSD-3-Clause", "url": "https://opensource.org/license/bsd-3-clause"},
+    },
+    "TRY_IT_OUT": env.flag("TRY_IT_OUT", DEVELOPMENT),
+    "TOKEN_URL": "/api/token/",
+    "OPENAPI_URL": "/api/openapi.json",
     "SCHEMES": [
         "ticketauth.schemes.ticket.TicketQuery",
         "ticketauth.schemes.ticket.TicketSubprotocol",

@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network
+from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from django.conf import settings as django_settings
@@ -105,6 +106,21 @@ class Settings:
         {}, "Identity providers by their exact `iss`; see `docs/identity-providers.md`."
     )
 
+    # The contract
+    ASYNCAPI_INFO: Mapping[str, Any] = _setting(
+        {}, "Members of the AsyncAPI document's `info`: `title`, `version`, `description`, `contact`, `license`."
+    )
+    OPENAPI_URL: str = _setting("", "Where the project's OpenAPI document is; the AsyncAPI document links to it.")
+    DOCS_ACCESS: Literal["everyone", "authenticated", "staff"] = _setting(
+        "everyone", "Who may see the AsyncAPI document and its page."
+    )
+    TRY_IT_OUT: bool | None = _setting(
+        None, "Whether the page has a panel that connects. `None`: while Django's `DEBUG` is on."
+    )
+    TOKEN_URL: str = _setting(
+        "", "Path that turns `username` and `password` into an `access` token, for that panel. Empty: paste one."
+    )
+
 
 def _checked(name: str, hint: Any, value: Any) -> Any:
     """The value, if it is of the type that the annotation names."""
@@ -113,6 +129,10 @@ def _checked(name: str, hint: Any, value: Any) -> Any:
         if value not in get_args(hint):
             raise Misconfigured(f"TICKETAUTH[{name!r}] is {value!r}; expected one of {', '.join(get_args(hint))}.")
         return value
+    if isinstance(hint, UnionType):
+        if value is None:
+            return value
+        hint = next(kind for kind in get_args(hint) if kind is not NoneType)
     expected = {Sequence: (list, tuple), Mapping: (dict,), float: (int, float)}.get(origin or hint, (hint,))
     if not isinstance(value, expected) or (isinstance(value, bool) and hint is not bool):
         wanted = " or ".join(kind.__name__ for kind in expected)
@@ -194,6 +214,12 @@ def ticket_claims() -> Callable[..., Mapping[str, Any]] | None:
     """The project's callable that adds claims to a ticket."""
     path = current().TICKET_CLAIMS
     return cast("Callable[..., Mapping[str, Any]]", import_string(path)) if path else None
+
+
+def try_it_out() -> bool:
+    """Whether the page of the contract has a panel that connects."""
+    wanted = current().TRY_IT_OUT
+    return bool(django_settings.DEBUG) if wanted is None else wanted
 
 
 def validate() -> None:

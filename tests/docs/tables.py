@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ticketauth.conf import Settings
@@ -49,6 +50,8 @@ def _kind(hint: Any) -> str:
     origin = get_origin(hint)
     if origin is Literal:
         return " or ".join(f"`{value}`" for value in get_args(hint))
+    if isinstance(hint, UnionType):
+        return " or ".join(kind.__name__.replace("NoneType", "`None`") for kind in get_args(hint))
     return {Sequence: "list of str", Mapping: "dict"}.get(origin) or hint.__name__
 
 
