@@ -12,6 +12,8 @@ from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 
 from ticketauth import conf
 from ticketauth.batch import query
@@ -37,13 +39,18 @@ class Healthz:
         if scope["path"] != "/healthz":
             await self.inner(scope, receive, send)
             return
-        await send({"type": "http.response.start", "status": 200, "headers": _ALIVE})
-        await send({"type": "http.response.body", "body": b"ok\n"})
+        status, headers, body = _ALIVE if scope["method"] in {"GET", "HEAD"} else _NOT_ALLOWED
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
 
-_ALIVE = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"3"), (b"cache-control", b"no-store")]
+_PLAIN = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"3"), (b"cache-control", b"no-store")]
+_ALIVE = (200, _PLAIN, b"ok\n")
+_NOT_ALLOWED = (405, [(b"allow", b"GET, HEAD"), (b"content-length", b"0")], b"")
 
 
+@csrf_exempt
+@require_safe
 async def readyz(request: HttpRequest) -> HttpResponse:
     """200 or 503, with a line per dependency. A load balancer sends nobody to what fails here."""
     probes = await _probes.get()

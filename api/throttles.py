@@ -49,16 +49,20 @@ class LoginPerUser(LoginThrottle):
         return f"login-user:{hashlib.sha256(plain.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
+def seconds_to_wait(request: HttpRequest) -> float | None:
+    """Count an attempt by a login form. None where it may be made."""
+    asked: Any = SimpleNamespace(_request=request, data=request.POST.dict())
+    throttles = [LoginPerAddress(), LoginPerUser()]
+    refused = [throttle for throttle in throttles if not throttle.allow_request(asked, None)]  # type: ignore[arg-type]
+    return max(throttle.wait() or 1 for throttle in refused) if refused else None
+
+
 def throttled_login(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """A login form, such as the admin's, under the same limits."""
 
     @functools.wraps(view)
     def throttled(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        asked: Any = SimpleNamespace(_request=request, data=request.POST.dict())
-        throttles = [LoginPerAddress(), LoginPerUser()] if request.method == "POST" else []
-        refused = [throttle for throttle in throttles if not throttle.allow_request(asked, None)]  # type: ignore[arg-type]
-        if not refused:
-            return view(request, *args, **kwargs)
-        return too_many(request, max(throttle.wait() or 1 for throttle in refused))
+        seconds = seconds_to_wait(request) if request.method == "POST" else None
+        return view(request, *args, **kwargs) if seconds is None else too_many(request, seconds)
 
     return throttled

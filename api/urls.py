@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from django.urls import include, path
-from django.views.generic import TemplateView
-
-from ticketauth.wire import CLOSES
 
 from .health import readyz
+from .openapi import as_json, as_yaml
+from .pages import ApiDocs, Index, Login, Logout
 from .views import LogoutView, RefreshView, TokenView
 
 urlpatterns = [
-    path("", TemplateView.as_view(template_name="api/index.html", extra_context={"closes": CLOSES}), name="index"),
+    path("", Index.as_view(), name="index"),
+    path("login/", Login.as_view(), name="login"),
+    path("logout/", Logout.as_view(), name="logout_page"),
     path("api/token/", TokenView.as_view(), name="token"),
     path("api/token/refresh/", RefreshView.as_view(), name="refresh"),
     path("api/token/logout/", LogoutView.as_view(), name="logout"),
     path("api/tickets/", include("ticketauth.urls")),
+    path("api/openapi.json", as_json, name="openapi"),
+    path("api/openapi.yaml", as_yaml, name="openapi_yaml"),
+    path("api/docs/", ApiDocs.as_view(), name="api_docs"),
     path("readyz", readyz, name="readyz"),
 ]

@@ -19,6 +19,7 @@ from ticketauth.exceptions import NotAuthenticated, Refusal
 from ticketauth.types import Sid
 from ticketauth.views import address_of
 
+from . import openapi
 from .serializers import Credentials, Refresh, TokenPair
 from .throttles import LoginPerAddress, LoginPerUser
 
@@ -59,6 +60,7 @@ class TokenView(LoginView):
     event = "login"
     throttle_classes = (LoginPerAddress, LoginPerUser)
 
+    @openapi.log_in
     def post(self, request: Request) -> Response:
         """Log in."""
         credentials = _valid(Credentials(data=request.data))
@@ -75,6 +77,7 @@ class RefreshView(LoginView):
 
     event = "refresh"
 
+    @openapi.refresh
     def post(self, request: Request) -> Response:
         """Rotate."""
         token = _valid(Refresh(data=request.data))["refresh"]
@@ -88,6 +91,7 @@ class LogoutView(LoginView):
 
     event = "logout"
 
+    @openapi.log_out
     def post(self, request: Request) -> Response:
         """End the login."""
         token = _valid(Refresh(data=request.data))["refresh"]

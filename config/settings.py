@@ -112,6 +112,8 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CSRF_FAILURE_VIEW = "api.errors.csrf_failure"
+LOGIN_URL = LOGOUT_REDIRECT_URL = "/login/"
+LOGIN_REDIRECT_URL = "/ws/docs/"
 
 # --- Servers
 
@@ -198,6 +200,22 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "EXCEPTION_HANDLER": "ticketauth.problems.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "OAS_VERSION": "3.1.0",
+    "TITLE": "ticketauth",
+    "DESCRIPTION": "A password becomes a token, the token becomes a single-use ticket, the ticket opens a WebSocket.",
+    "VERSION": __version__,
+    "LICENSE": {"name": "BSD-3-Clause", "url": "https://opensource.org/license/bsd-3-clause"},
+    "EXTERNAL_DOCS": {"url": "/ws/docs/", "description": "The WebSockets that a ticket opens (AsyncAPI)"},
+    "TAGS": [
+        {"name": "token", "description": "A login: its tokens, and its end."},
+        {"name": "tickets", "description": "What opens a WebSocket, once."},
+        {"name": "health", "description": "For orchestrators and load balancers."},
+    ],
+    "POSTPROCESSING_HOOKS": ["api.openapi.complete"],
+    "ENFORCE_NON_BLANK_FIELDS": True,
 }
 
 # --- Django
@@ -211,6 +229,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "corsheaders",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "channels",
     "ticketauth",
     "api",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 
 
@@ -17,6 +17,9 @@ class TicketAuthConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks  # noqa: F401 -- registers them
+
+        if apps.is_installed("drf_spectacular"):
+            from . import openapi  # noqa: F401 -- registers its extensions
 
         user_logged_in.connect(_start_session_login, dispatch_uid="ticketauth.session_login")
         user_logged_out.connect(_end_session_login, dispatch_uid="ticketauth.session_login")

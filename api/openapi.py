@@ -1,0 +1,172 @@
+"""The service's OpenAPI document: what `views.py` answers, and what Django and the health checks answer beside it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import conditional_page, require_safe
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from rest_framework import exceptions as drf
+
+from ticketauth.exceptions import NotAuthenticated, Unavailable
+from ticketauth.openapi import Refusals, header
+from ticketauth.problems import CONTENT_TYPE
+
+from . import errors
+from .access import docs_access
+from .serializers import Credentials, Refresh, TokenPair
+
+_BODY = (
+    (drf.ParseError(), "the body is not JSON"),
+    (drf.ValidationError({"refresh": ["This field is required."]}), "a field is missing or not valid"),
+)
+_REQUEST = (
+    (drf.MethodNotAllowed("GET"), "another method than POST"),
+    (drf.NotAcceptable(), "`Accept` without JSON"),
+    (drf.UnsupportedMediaType("text/plain"), "a body that is not `application/json`"),
+    (Unavailable("database"), "a dependency is down"),
+)
+_LOGIN = Refusals(
+    *_BODY,
+    (NotAuthenticated("password", "User name or password is wrong."), "user name or password is wrong"),
+    (drf.Throttled(6), "too many attempts to log in"),
+    *_REQUEST,
+)
+_TOKEN = Refusals(*_BODY, (NotAuthenticated("signature"), "the refresh token is no good, or its login is over"), *_REQUEST)
+
+_JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ0b2tlbl90eXBlIjoi{0}In0.c2lnbmF0dXJl"
+_PAIR = OpenApiExample("a pair", {"access": _JWT.format("YWNjZXNz"), "refresh": _JWT.format("cmVmcmVzaA")})
+_REFRESH = OpenApiExample("a refresh token", {"refresh": _JWT.format("cmVmcmVzaA")}, request_only=True)
+_CREDENTIALS = OpenApiExample("credentials", {"username": "ada", "password": "correct horse"}, request_only=True)
+
+log_in = extend_schema(
+    operation_id="log_in",
+    summary="Log in",
+    description="User name and password become a login, with an access and a refresh token. Each login is its own.",
+    request=Credentials,
+    responses={200: OpenApiResponse(TokenPair, "Keep both.", [_PAIR]), **_LOGIN.responses},
+    parameters=[header("Cache-Control", 200), header("Referrer-Policy", 200), *_LOGIN.headers],
+    examples=[_CREDENTIALS],
+)
+refresh = extend_schema(
+    operation_id="refresh_tokens",
+    summary="Get the next tokens",
+    description="A refresh token becomes the next pair, and is spent. The immediate predecessor is accepted for some "
+    "seconds more, for a client that lost the answer; one that is older ends the login.",
+    request=Refresh,
+    responses={200: OpenApiResponse(TokenPair, "Replace both.", [_PAIR]), **_TOKEN.responses},
+    parameters=[header("Cache-Control", 200), header("Referrer-Policy", 200), *_TOKEN.headers],
+    examples=[_REFRESH],
+)
+log_out = extend_schema(
+    operation_id="log_out",
+    summary="Log out",
+    description="The login of this refresh token is over: no ticket, handshake or refresh succeeds any more. It may be "
+    "any of the login's refresh tokens, an expired one too, and sent again.",
+    request=Refresh,
+    responses={204: OpenApiResponse(description="The login is over."), **_TOKEN.responses},
+    parameters=[header("Cache-Control", 204), header("Referrer-Policy", 204), *_TOKEN.headers],
+    examples=[_REFRESH],
+)
+
+
+@require_safe
+@docs_access
+@conditional_page
+def as_json(request: HttpRequest) -> HttpResponse:
+    """`GET /api/openapi.json`."""
+    return HttpResponse(OpenApiJsonRenderer().render(_document()), content_type="application/json")
+
+
+@require_safe
+@docs_access
+@conditional_page
+def as_yaml(request: HttpRequest) -> HttpResponse:
+    """`GET /api/openapi.yaml`."""
+    return HttpResponse(OpenApiYamlRenderer().render(_document()), content_type="application/yaml")
+
+
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = SchemaGenerator().get_schema(public=True)
+    return document
+
+
+def complete(result: dict[str, Any], **kwargs: object) -> dict[str, Any]:
+    """Add what no view of Django REST framework answers: Django's own refusals, and the health checks."""
+    for path in result["paths"].values():
+        for operation in path.values():
+            responses = operation["responses"]
+            bad = _said(errors.bad_request(HttpRequest(), Exception()))
+            responses["400"]["content"][CONTENT_TYPE]["examples"]["BadRequest"] = {"value": bad}
+            responses["400"]["description"] += "\n\n`bad_request`: the request itself is not understood."
+            responses["500"] = _internal(responses["400"])
+    result["paths"] = {**result["paths"], **HEALTH}
+    return result
+
+
+def _said(answer: HttpResponse) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(answer.content)
+    return body
+
+
+def _internal(like: dict[str, Any]) -> dict[str, Any]:
+    schema = like["content"][CONTENT_TYPE]["schema"]
+    example = {"value": _said(errors.server_error(HttpRequest()))}
+    return {
+        "headers": {"Cache-Control": like["headers"]["Cache-Control"]},
+        "content": {CONTENT_TYPE: {"schema": schema, "examples": {"Internal": example}}},
+        "description": "`internal`: a fault of the service.",
+    }
+
+
+def _plain(description: str, example: str, **headers: Any) -> dict[str, Any]:
+    return {
+        "description": description,
+        "headers": {name.replace("_", "-"): {"required": True, "schema": schema} for name, schema in headers.items()},
+        "content": {"text/plain": {"schema": {"type": "string"}, "examples": {"Lines": {"value": example}}}},
+    }
+
+
+_NO_STORE = {"type": "string", "enum": ["no-store"]}
+_ONLY_GET = {
+    "description": "Another method than GET and HEAD.",
+    "headers": {"Allow": {"required": True, "schema": {"type": "string"}}},
+}
+
+HEALTH: dict[str, Any] = {
+    "/healthz": {
+        "get": {
+            "operationId": "get_liveness",
+            "summary": "Is the process alive?",
+            "tags": ["health"],
+            "responses": {
+                "200": _plain("It is.", "ok\n", Cache_Control=_NO_STORE),
+                "405": _ONLY_GET,
+            },
+        }
+    },
+    "/readyz": {
+        "get": {
+            "operationId": "get_readiness",
+            "summary": "Can it serve?",
+            "description": "A line per dependency. A load balancer sends nobody to what fails here.",
+            "tags": ["health"],
+            "responses": {
+                "200": _plain(
+                    "Everything answers.", "database ok\ntickets ok\ncache ok\nchannels ok\n", Cache_Control=_NO_STORE
+                ),
+                "405": _ONLY_GET,
+                "503": _plain(
+                    "Something does not.",
+                    "database ok\ntickets failed (Unavailable)\ncache ok\nchannels ok\n",
+                    Cache_Control=_NO_STORE,
+                    Retry_After={"type": "integer", "minimum": 1},
+                ),
+            },
+        }
+    },
+}

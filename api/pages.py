@@ -1,0 +1,101 @@
+"""The service's own pages: what there is, login and logout, the OpenAPI document to read and try."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any, ClassVar
+
+from django.contrib.auth import views as auth
+from django.contrib.auth.forms import AuthenticationForm
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.decorators import method_decorator
+from django.views.generic import TemplateView
+from django.views.generic.base import View
+from rest_framework.exceptions import Throttled
+
+from ticketauth import conf, logins, logs, users
+from ticketauth.exceptions import NotAuthenticated
+from ticketauth.views import address_of
+from ticketauth.wire import CLOSES
+
+from .access import docs_access
+from .throttles import seconds_to_wait
+
+
+class Page(View):
+    """A page that loads a style sheet of ours and nothing else. `data:` is the empty icon."""
+
+    policy: ClassVar[str] = (
+        "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    )
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+        response = super().dispatch(request, *args, **kwargs)
+        response["Content-Security-Policy"] = self.policy
+        return response
+
+
+class Index(Page, TemplateView):
+    """What there is, and three steps."""
+
+    template_name = "api/index.html"
+    extra_context = {"closes": CLOSES}
+
+
+class Login(Page, auth.LoginView):
+    """A session for whoever has a password, with a login of its own: for the session scheme and the pages."""
+
+    template_name = "api/login.html"
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+        """Log in, as often as `LOGIN_RATE` lets one try."""
+        seconds = seconds_to_wait(request)
+        if seconds is None:
+            return super().post(request, *args, **kwargs)
+        logs.refused("login", Throttled(), address_of(request))
+        response = self.render_to_response(self.get_context_data(form=AuthenticationForm(request), wait=seconds))
+        response.status_code, response["Retry-After"] = 429, str(math.ceil(seconds))
+        return response
+
+    def form_valid(self, form: AuthenticationForm) -> Any:
+        answer, user = super().form_valid(form), form.get_user()
+        _log("login", self.request, user)
+        return answer
+
+    def form_invalid(self, form: AuthenticationForm) -> Any:
+        reason = "password" if form.non_field_errors() else "invalid"
+        logs.refused("login", NotAuthenticated(reason), address_of(self.request))
+        return super().form_invalid(form)
+
+
+class Logout(Page, auth.LogoutView):
+    """The session and its login are over."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Log out."""
+        if request.user.is_authenticated:
+            _log("logout", request, request.user)
+        return super().post(request, *args, **kwargs)
+
+
+def _log(event: str, request: HttpRequest, user: Any) -> None:
+    sid = request.session.get(logins.SESSION_KEY, "")
+    facts = {"outcome": "done", "user": users.subject_of(user), "sid": sid, "address": address_of(request)}
+    logs.event(logging.INFO, event, facts)
+
+
+@method_decorator(docs_access, "dispatch")
+class ApiDocs(Page, TemplateView):
+    """Swagger UI over `/api/openapi.json`; it sends requests where `TRY_IT_OUT` is on."""
+
+    template_name = "api/docs.html"
+    policy = (
+        "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; style-src 'self' "
+        "'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(**kwargs, try_it_out=conf.try_it_out())
