@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import conditional_page, require_safe
+from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
@@ -17,8 +19,34 @@ from ticketauth.openapi import Refusals, header
 from ticketauth.problems import CONTENT_TYPE
 
 from . import errors
-from .access import docs_access
+from .access import may_read
 from .serializers import Credentials, Refresh, TokenPair
+
+_PATTERNS = {
+    "username": r"^[^\x00]*[^\s\x00][^\x00]*$",
+    "password": r"^[^\x00]+$",
+    "refresh": r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$",
+}
+"""What the fields of Django REST framework ask for, or find without being asked."""
+
+
+class CredentialsSchema(OpenApiSerializerExtension):
+    """With the patterns."""
+
+    target_class = Credentials
+
+    def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        schema: dict[str, Any] = super().map_serializer(auto_schema, direction)
+        for name, member in schema["properties"].items():
+            member["pattern"] = _PATTERNS[name]
+        return schema
+
+
+class RefreshSchema(CredentialsSchema):
+    """With the pattern."""
+
+    target_class = Refresh
+
 
 _BODY = (
     (drf.ParseError(), "the body is not JSON"),
@@ -36,7 +64,9 @@ _LOGIN = Refusals(
     (drf.Throttled(6), "too many attempts to log in"),
     *_REQUEST,
 )
-_TOKEN = Refusals(*_BODY, (NotAuthenticated("signature"), "the refresh token is no good, or its login is over"), *_REQUEST)
+_TOKEN = Refusals(
+    *_BODY, (NotAuthenticated("signature"), "the refresh token is no good, or its login is over"), *_REQUEST
+)
 
 _JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ0b2tlbl90eXBlIjoi{0}In0.c2lnbmF0dXJl"
 _PAIR = OpenApiExample("a pair", {"access": _JWT.format("YWNjZXNz"), "refresh": _JWT.format("cmVmcmVzaA")})
@@ -75,22 +105,22 @@ log_out = extend_schema(
 
 
 @require_safe
-@docs_access
 @conditional_page
 def as_json(request: HttpRequest) -> HttpResponse:
     """`GET /api/openapi.json`."""
-    return HttpResponse(OpenApiJsonRenderer().render(_document()), content_type="application/json")
+    return HttpResponse(OpenApiJsonRenderer().render(_document(request)), content_type="application/json")
 
 
 @require_safe
-@docs_access
 @conditional_page
 def as_yaml(request: HttpRequest) -> HttpResponse:
     """`GET /api/openapi.yaml`."""
-    return HttpResponse(OpenApiYamlRenderer().render(_document()), content_type="application/yaml")
+    return HttpResponse(OpenApiYamlRenderer().render(_document(request)), content_type="application/yaml")
 
 
-def _document() -> dict[str, Any]:
+def _document(request: HttpRequest) -> dict[str, Any]:
+    if not may_read(request):
+        raise PermissionDenied
     document: dict[str, Any] = SchemaGenerator().get_schema(public=True)
     return document
 
@@ -104,8 +134,16 @@ def complete(result: dict[str, Any], **kwargs: object) -> dict[str, Any]:
             responses["400"]["content"][CONTENT_TYPE]["examples"]["BadRequest"] = {"value": bad}
             responses["400"]["description"] += "\n\n`bad_request`: the request itself is not understood."
             responses["500"] = _internal(responses["400"])
+            if operation["operationId"] in {"log_in", "refresh_tokens"}:
+                responses["200"]["links"] = _LINKS
     result["paths"] = {**result["paths"], **HEALTH}
     return result
+
+
+_LINKS = {
+    name: {"operationId": name, "requestBody": {"refresh": "$response.body#/refresh"}}
+    for name in ("refresh_tokens", "log_out")
+}
 
 
 def _said(answer: HttpResponse) -> dict[str, Any]:

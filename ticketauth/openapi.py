@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.urls import NoReverseMatch, reverse
@@ -97,6 +96,9 @@ class Refusals:
             answer = problems.exception_handler(exception, {})
             if answer is None:
                 raise TypeError(f"{exception!r} is no refusal")
+            if isinstance(exception, drf.MethodNotAllowed):
+                # Of the view, which knows its methods.
+                answer["Allow"] = "POST, OPTIONS"
             self._answers[answer.status_code].append((answer, when))
 
     @property
@@ -109,9 +111,7 @@ class Refusals:
         """By name: the statuses that have it."""
         statuses = defaultdict[str, list[int]](list)
         for status, answers in self._answers.items():
-            # The view adds `Allow`, to every answer, by what methods it has; here it says what to do.
-            names = {*answers[0][0].headers, "Allow"} if status == HTTPStatus.METHOD_NOT_ALLOWED else answers[0][0].headers
-            for name in sorted(_HEADERS.keys() & set(names)):
+            for name in _HEADERS.keys() & set(answers[0][0].headers):
                 statuses[name].append(status)
         return [header(name, *found) for name, found in sorted(statuses.items())]
 
@@ -175,7 +175,6 @@ class TicketRequestSchema(OpenApiSerializerExtension):
         given = conf.current()
         path = {
             "type": "string",
-            "format": "websocket-path",
             "pattern": r"^/[^?#\x00]*$",
             "maxLength": LONGEST_PATH,
             "description": str(TicketRequest().fields["path"].help_text),
@@ -206,9 +205,9 @@ class TicketViewDocumented(OpenApiViewExtension):
     priority = -1
 
     def view_replacement(self) -> type[APIView]:
-        view: type[APIView] = self.target
+        view: Any = self.target
         if type(view.schema) is not type(APIView.schema) or hasattr(view.post, "kwargs"):
-            return view
+            return cast("type[APIView]", view)
         refusals = _refusals()
         post = extend_schema(
             operation_id="issue_ticket",
@@ -216,7 +215,10 @@ class TicketViewDocumented(OpenApiViewExtension):
             description=_description(),
             external_docs=_page(),
             request=TicketRequest,
-            responses={201: OpenApiResponse(IssuedTicket, "The ticket: connect now.", [_issued()]), **refusals.responses},
+            responses={
+                201: OpenApiResponse(IssuedTicket, "The ticket: connect now.", [_issued()]),
+                **refusals.responses,
+            },
             parameters=[*(header(name, 201) for name in _OF_A_TICKET), *refusals.headers],
             examples=[OpenApiExample("for one path", {"path": "/ws/events/"}, request_only=True)],
         )(lambda view, request: None)
@@ -288,7 +290,7 @@ class SessionScheme(OpenApiAuthenticationExtension):
     """Cookie and CSRF token, both."""
 
     target_class = "ticketauth.authentication.SessionLoginAuthentication"
-    name = ["sessionCookie", "csrfToken"]  # noqa: RUF012 -- as drf-spectacular wants it
+    name = ["sessionCookie", "csrfToken"]
     match_subclasses = True
     priority = -1
 

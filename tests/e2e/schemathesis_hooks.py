@@ -1,0 +1,37 @@
+"""What no schema can know: a password, a refresh token that is alive, the WebSockets that there are.
+
+Imported by schemathesis. It puts them into requests that it made to be good; those that are meant to be bad stay.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import schemathesis
+from schemathesis import Case, HookContext, Response
+
+_USER = {"username": os.environ["OWNER"], "password": os.environ["OWNERS_PASSWORD"]}
+_tokens: list[str] = []
+
+
+@schemathesis.hook
+def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
+    """Every other good request, by what was generated, becomes one that succeeds."""
+    if case.meta is None or not case.meta.generation.mode.is_positive or not isinstance(case.body, dict):
+        return
+    if "path" in case.body:
+        case.body["path"] = "/ws/echo/"
+    if len(str(case.body)) % 2:
+        return
+    if "username" in case.body:
+        case.body.update(_USER)
+    elif "refresh" in case.body and _tokens:
+        case.body["refresh"] = _tokens[-1]
+
+
+@schemathesis.hook
+def after_call(context: HookContext, case: Case, response: Response) -> None:
+    """Keep the tokens that are given out."""
+    if case.method == "POST" and response.status_code == 200 and "refresh" in (pair := response.json()):
+        _tokens.append(pair["refresh"])
