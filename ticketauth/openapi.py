@@ -23,7 +23,7 @@ from rest_framework import exceptions as drf
 from rest_framework.permissions import AllowAny
 from rest_framework.views import APIView
 
-from . import conf, problems
+from . import conf, problems, tickets
 from .exceptions import NotAuthenticated, TooMany, Unavailable
 from .serializers import LONGEST_PATH, TicketRequest
 
@@ -138,10 +138,11 @@ class IssuedTicketSchema(OpenApiSerializerExtension):
         return "SocketTicket"
 
     def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        ticket = tickets.schema(secret=conf.current().TICKET_SECRET)
         return {
             "type": "object",
             "properties": {
-                "ticket_uuid": {**_ticket_schema(), "description": "The ticket: opaque, 80 characters at most."},
+                "ticket_uuid": {**ticket, "description": "The ticket: opaque, 80 characters at most."},
                 "expires_in": {
                     "type": "integer",
                     "minimum": 1,
@@ -156,11 +157,6 @@ class IssuedTicketSchema(OpenApiSerializerExtension):
             },
             "required": ["ticket_uuid", "expires_in", "expires_at"],
         }
-
-
-def _ticket_schema() -> dict[str, Any]:
-    with_secret = {"type": "string", "pattern": r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[A-Za-z0-9_-]{43}$"}
-    return with_secret if conf.current().TICKET_SECRET else {"type": "string", "format": "uuid"}
 
 
 class TicketRequestSchema(OpenApiSerializerExtension):

@@ -11,7 +11,7 @@ from typing import Any
 import schemathesis
 from schemathesis import Case, HookContext, Response
 
-_USER = {"username": os.environ["OWNER"], "password": os.environ["OWNERS_PASSWORD"]}
+_USER = {"username": os.environ["OWNER"], "password": os.environ["PASSWORD"]}
 _tokens: list[str] = []
 
 
