@@ -33,7 +33,7 @@ _PATTERNS = {
 class CredentialsSchema(OpenApiSerializerExtension):
     """With the patterns."""
 
-    target_class = Credentials
+    target_class: Any = Credentials
 
     def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
         schema: dict[str, Any] = super().map_serializer(auto_schema, direction)

@@ -194,6 +194,10 @@ class World:
         return self.service.http.post(path, content=content, headers=headers)
 
 
+Call = Callable[[World], Callable[[Any], httpx.Response]]
+"""What is to be called with a pair of tokens that was got before something broke."""
+
+
 @pytest.fixture
 def world(
     service: Service, owner: User, settings, valkey: Redis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -230,7 +234,7 @@ def ready_without_valkey(world: World) -> httpx.Response:
     return world.service.http.get("/readyz")
 
 
-def without_the_table(call: Callable[[Any], httpx.Response]) -> Callable[[World], httpx.Response]:
+def without_the_table(call: Call) -> Callable[[World], httpx.Response]:
     def answer(world: World) -> httpx.Response:
         pair = world.pair
         with connection.cursor() as cursor:
@@ -244,7 +248,7 @@ def without_the_table(call: Callable[[Any], httpx.Response]) -> Callable[[World]
     return answer
 
 
-def broken(module: Any, name: str, call: Callable[[Any], httpx.Response]) -> Callable[[World], httpx.Response]:
+def broken(module: Any, name: str, call: Call) -> Callable[[World], httpx.Response]:
     def answer(world: World) -> httpx.Response:
         pair = world.pair
         world.break_code(module, name)
