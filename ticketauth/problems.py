@@ -14,6 +14,7 @@ from django.http import Http404
 from redis.exceptions import RedisError
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 
 from .exceptions import Refusal, Unavailable
 from .handshake import problem as members
@@ -65,7 +66,8 @@ def _headers(refusal: Refusal) -> dict[str, str]:
 def _of_drf(exc: drf.APIException) -> dict[str, Any]:
     detail, errors = str(exc.detail), None
     if isinstance(exc, drf.ValidationError):
-        detail, errors = "Some fields are not valid; see errors.", exc.detail
+        told = exc.detail if isinstance(exc.detail, dict) else {api_settings.NON_FIELD_ERRORS_KEY: exc.detail}
+        detail, errors = "Some fields are not valid; see errors.", told
     codes = exc.get_codes()
     problem = {
         "title": HTTPStatus(exc.status_code).phrase,

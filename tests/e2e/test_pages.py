@@ -69,7 +69,7 @@ class TestLogin:
     def test_says_who_is_logged_in(self, visitor: Visitor) -> None:
         visitor.log_in()
         page = visitor.http.get("/login/").text
-        assert "logged in as <strong>owner</strong>" in page
+        assert "You are <strong>owner</strong>." in page
         assert 'action="/logout/"' in page
 
     def test_goes_where_one_came_from(self, visitor: Visitor) -> None:

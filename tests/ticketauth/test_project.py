@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import AsyncClient, Client, RequestFactory
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import ValidationError
 
 from ticketauth import logins, testing
 from ticketauth.exceptions import Misconfigured
@@ -35,6 +36,10 @@ def too_much(request: Any, identity: Any) -> dict[str, Any]:
     return {"much": "x" * 5000}
 
 
+def choosy(request: Any, identity: Any) -> dict[str, Any]:
+    raise ValidationError("Not today.")
+
+
 def bearer(user: User) -> dict[str, str]:
     return {"authorization": f"Bearer {logins.start(user).access_token}"}
 
@@ -54,6 +59,11 @@ class TestClaims:
                 return await socket.receive_json_from()
 
         assert async_to_sync(found)()["claims"] == {"room": 7, "for": str(owner.pk)}
+
+    def test_a_callable_may_refuse(self, owner, settings) -> None:
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "TICKET_CLAIMS": f"{__name__}.choosy"}
+        answer = issue(owner)
+        assert (answer.status_code, answer.json()["errors"]) == (400, {"non_field_errors": ["Not today."]})
 
     def test_too_many_are_a_fault_of_the_project(self, owner, settings) -> None:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "TICKET_CLAIMS": f"{__name__}.too_much"}
