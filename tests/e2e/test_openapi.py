@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -24,8 +23,7 @@ from jsonschema import Draft202012Validator
 from redis import Redis
 
 from tests.conftest import PASSWORD, Service
-from tests.docs.tables import ROOT, read, rows, section
-from tests.served import served
+from tests.served import ROOT, served
 from ticketauth import logins, tickets
 
 GOLDEN = Path(__file__).with_name("openapi.json")
@@ -76,35 +74,7 @@ def operations() -> Iterator[tuple[str, dict[str, Any]]]:
             yield path, operation
 
 
-# --- What docs/protocol.md says
-
-
 ENDPOINTS = ["/api/token/", "/api/token/refresh/", "/api/token/logout/", "/api/tickets/"]
-
-
-def statuses_in_the_protocol(path: str) -> set[str]:
-    """Those of the endpoint's section; the ticket endpoint's table is further down in the one around it."""
-    text = read("docs/protocol.md")
-    told = section(text, "Ticket endpoint") if path == "/api/tickets/" else section(text, f"POST {path}")
-    return set(re.findall(r"\b(?:20[0-4]|4\d\d|50[03])\b", re.sub(r"HTTP/1.1 \d+", "", told)))
-
-
-@pytest.mark.parametrize("path", ENDPOINTS)
-def test_every_status_of_the_protocol_is_in_it(path: str) -> None:
-    assert statuses_in_the_protocol(path) <= set(DOCUMENT["paths"][path]["post"]["responses"])
-
-
-def test_every_code_of_the_protocol_is_in_it_and_no_other() -> None:
-    table = rows(section(read("docs/protocol.md"), "Errors over HTTP"))
-    told = {(cells[0], cells[1].strip("`")) for cells in table if cells[0].isdigit()}
-    examples = {
-        (status, example["value"]["code"])
-        for path, operation in operations()
-        if path in ENDPOINTS
-        for status, response in operation["responses"].items()
-        for example in response.get("content", {}).get("application/problem+json", {}).get("examples", {}).values()
-    }
-    assert examples == told - {("404", "not_found")}  # no endpoint's
 
 
 def test_every_example_satisfies_its_schema() -> None:
