@@ -48,10 +48,11 @@ class RefreshSchema(CredentialsSchema):
     target_class = Refresh
 
 
-_BODY = (
-    (drf.ParseError(), "the body is not JSON"),
-    (drf.ValidationError({"refresh": ["This field is required."]}), "a field is missing or not valid"),
-)
+def _body(field: str) -> list[tuple[Exception, str]]:
+    missing = drf.ValidationError({field: ["This field is required."]})
+    return [(drf.ParseError(), "the body is not JSON"), (missing, "a field is missing or not valid")]
+
+
 _REQUEST = (
     (drf.MethodNotAllowed("GET"), "another method than POST"),
     (drf.NotAcceptable(), "`Accept` without JSON"),
@@ -59,13 +60,15 @@ _REQUEST = (
     (Unavailable("database"), "a dependency is down"),
 )
 _LOGIN = Refusals(
-    *_BODY,
+    *_body("username"),
     (NotAuthenticated("password", "User name or password is wrong."), "user name or password is wrong"),
     (drf.Throttled(6), "too many attempts to log in"),
     *_REQUEST,
 )
 _TOKEN = Refusals(
-    *_BODY, (NotAuthenticated("signature"), "the refresh token is no good, or its login is over"), *_REQUEST
+    *_body("refresh"),
+    (NotAuthenticated("signature"), "the refresh token is no good, or its login is over"),
+    *_REQUEST,
 )
 
 _JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ0b2tlbl90eXBlIjoi{0}In0.c2lnbmF0dXJl"
