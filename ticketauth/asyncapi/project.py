@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ from ticketauth.serializers import LONGEST_PATH
 from ticketauth.types import SecurityScheme
 
 from . import document as asyncapi
-from . import endpoint, schemas
+from . import schemas
 from .parts import Channel, Contract, Message, Object, Operation, TicketEndpoint
 from .schemas import Directed, Schema
 
@@ -225,15 +224,3 @@ def _ticket_request(given: conf.Settings) -> Schema:
         "properties": {"path": path},
         **({} if given.TICKET_CLAIMS else {"additionalProperties": False}),
     }
-
-
-# --- Mistakes
-
-
-def same_ids(application: Any) -> Iterator[tuple[str, list[str]]]:
-    """Ids that two routes have, and their addresses."""
-    routes = list(routing.walk(application))
-    counted = Counter([*(channel_id(route) for route in routes), endpoint.CHANNEL])
-    for key, count in counted.items():
-        if count > 1:
-            yield key, [route.address for route in routes if channel_id(route) == key]
