@@ -21,12 +21,12 @@ _BOUNDS = {
     "maximum": "≤ {}",
     "exclusiveMaximum": "< {}",
     "multipleOf": "a multiple of {}",
-    "minLength": "at least {} characters",
-    "maxLength": "at most {} characters",
-    "minItems": "at least {} items",
-    "maxItems": "at most {} items",
-    "minProperties": "at least {} members",
-    "maxProperties": "at most {} members",
+    "minLength": "length ≥ {}",
+    "maxLength": "length ≤ {}",
+    "minItems": "items ≥ {}",
+    "maxItems": "items ≤ {}",
+    "minProperties": "members ≥ {}",
+    "maxProperties": "members ≤ {}",
     "pattern": "matches {}",
 }
 
@@ -143,7 +143,7 @@ class _Walk:
             yield from self._inside(plain, inside.below(reference))
 
     def _own_anchor(self, path: str) -> str:
-        wanted = anchor = f"{self._anchor}-{re.sub('[^0-9A-Za-z_.-]+', '-', path) or 'payload'}"
+        wanted = anchor = f"{self._anchor}.{re.sub('[^0-9A-Za-z_.-]+', '-', path) or 'payload'}"
         number = 1
         while anchor in self._taken:
             number += 1

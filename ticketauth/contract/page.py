@@ -311,7 +311,7 @@ class _Reader:
 
     def _message(self, channel: str, id_: str, part: Any) -> Message:
         found = self._resolved(part)
-        anchor = f"message-{channel}-{id_}"
+        anchor = f"message-{channel}.{id_}"
         payload = found.get("payload", {})
         plain = self._resolved(payload)
         return Message(
