@@ -97,8 +97,32 @@ _KNOWN = {
     *("div", "div.class", "table", "thead", "tbody", "tr", "th", "th.scope", "td"),
 }
 _PIECES = st.sampled_from(
-    ["<script>", "<img src=x onerror=y>", '"', "'", "&lt;", "**", "*", "`", "[a](", "javascript:x", "https://x", ")"]
-    + ["\n", "\n\n", "- ", "1. ", "| a | b |\n|---|---|\n", "```", "    ", "# ", "\\", "<https://x>", "word", " "]
+    (
+        "<script>",
+        "<img src=x onerror=y>",
+        '"',
+        "'",
+        "&lt;",
+        "**",
+        "*",
+        "`",
+        "[a](",
+        "javascript:x",
+        "https://x",
+        ")",
+        "\n",
+        "\n\n",
+        "- ",
+        "1. ",
+        "| a | b |\n|---|---|\n",
+        "```",
+        "    ",
+        "# ",
+        "\\",
+        "<https://x>",
+        "word",
+        " ",
+    )
 )
 
 
