@@ -23,7 +23,7 @@ def build(contract: Contract) -> Object:
     """The document of a contract."""
     union = _union(channel.schemes for channel in contract.channels)
     asked = _union([contract.endpoint.schemes]) if contract.endpoint else {}
-    messages = [*(endpoint.MESSAGES if contract.endpoint else ()), *contract.messages]
+    messages = [*endpoint.messages(contract), *contract.messages]
     channels = {channel.id: _channel(channel) for channel in contract.channels}
     operations = {op.id: _operation(op, channel, union) for channel in contract.channels for op in channel.operations}
     return {
@@ -69,14 +69,11 @@ def _introduction(contract: Contract) -> str:
     """How to connect, in steps."""
     if contract.endpoint is None:
         return "Messages over WebSockets."
-    typed = sorted(
-        contract.channels, key=lambda channel: (bool(channel.parameters), not channel.operations[0].messages)
-    )
-    path = next((channel.address for channel in typed), "/")
+    address = f"{_websocket(contract)}{endpoint.some_path(contract)}"
     return (
         "Messages over WebSockets, authenticated with one-time tickets.\n\n"
         f"1. `POST {contract.endpoint.address}` with `Authorization: Bearer <access token>` gives a ticket.\n"
-        f"2. Open `{_websocket(contract)}{path}` with the ticket within {contract.endpoint.ttl} seconds. The handshake "
+        f"2. Open `{address}` with the ticket within {contract.endpoint.ttl} seconds. The handshake "
         "consumes it, whether it succeeds or not.\n"
         "3. For the next connection ask for a new ticket."
     )
@@ -111,7 +108,6 @@ def _servers(contract: Contract, union: Iterable[str], asked: Iterable[str]) -> 
 
 def _channel(channel: Channel) -> Object:
     named = [name for operation in channel.operations for name in (*operation.messages, *operation.replies)]
-    parameters = {name: _parameter(said) for name, said in channel.parameters.items()}
     summary, rest = sentences(channel.doc)
     return filled(
         address=channel.address,
@@ -119,7 +115,7 @@ def _channel(channel: Channel) -> Object:
         summary=summary,
         description=rest,
         servers=[ref("servers", "websocket")],
-        parameters=parameters,
+        parameters=dict(channel.parameters),
         bindings={"ws": _handshake(channel)},
         messages={name: ref("components", "messages", name) for name in dict.fromkeys(named)},
     ) | {
@@ -127,13 +123,6 @@ def _channel(channel: Channel) -> Object:
         "x-security": [scheme.id for scheme in channel.schemes],
         "x-anonymous": channel.anonymous,
     }
-
-
-def _parameter(said: str) -> Object:
-    return filled(description=said, examples=_PARAMETER_EXAMPLES.get(said))
-
-
-_PARAMETER_EXAMPLES = {"A whole number.": ["42"]}
 
 
 def _handshake(channel: Channel) -> Object:
@@ -210,7 +199,7 @@ def _message(message: Message) -> Object:
     summary, rest = sentences(message.doc)
     return filled(
         name=message.name,
-        title=message.id,
+        title=message.title,
         summary=summary,
         description=rest,
         contentType="application/json",

@@ -12,7 +12,8 @@ from channels.auth import AuthMiddlewareStack
 from channels.generic.websocket import AsyncJsonWebsocketConsumer, WebsocketConsumer
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
-from django.urls import path, re_path
+from django.urls import path as django_path
+from django.urls import re_path as django_re_path
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from ticketauth.consumers import TypedConsumer, receives
@@ -21,6 +22,10 @@ from ticketauth.schemes.jwt import JWTHeader
 from ticketauth.schemes.ticket import TicketQuery
 
 Thing = TypeVar("Thing")
+
+# Django's own are typed for views.
+path: Any = django_path
+re_path: Any = django_re_path
 
 
 class Colour(Enum):
