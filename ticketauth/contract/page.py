@@ -298,7 +298,8 @@ class _Reader:
         channel = replace(bare, operations=tuple(self._operations(bare, messages)))
         if channel.websocket:
             return replace(channel, choices=tuple(self._choices(channel)))
-        return replace(channel, request=request(self._connection(channel)) if id_ == _TICKETS else None)
+        body = _first_message(channel) or "{}"
+        return replace(channel, request=request(channel.url, body) if id_ == _TICKETS else None)
 
     def _server_of(self, part: Any) -> Any:
         servers = part.get("servers") or list(self._document["servers"].values())
