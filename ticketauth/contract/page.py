@@ -54,7 +54,7 @@ class Server:
 class Scheme:
     id: str
     method: str
-    """Its name in the log; for D's panel and for the settings."""
+    """Its name in the log."""
     title: str
     carried: str
     """What is sent, with the credential in angle brackets."""
