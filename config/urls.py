@@ -11,6 +11,7 @@ urlpatterns = [
     path("admin/login/", throttled_login(admin.site.login)),
     path("admin/", admin.site.urls),
     path("", include("api.urls")),
+    path("ws/", include("ticketauth.contract.urls")),
 ]
 
 handler400 = "api.errors.bad_request"

@@ -1,0 +1,1 @@
+"""The contract over HTTP: the AsyncAPI document, and a page that shows it."""
