@@ -1,0 +1,96 @@
+/** What the panel asks over HTTP. Every answer has one shape; nothing is thrown. */
+
+import { learn } from "./try-secrets.js";
+
+/** Milliseconds that an answer may take. */
+export const LIMIT = 10_000;
+
+/**
+ * @typedef {object} Answer
+ * @property {boolean} ok
+ * @property {number} status 0: there was no answer.
+ * @property {string} [code] The problem's word.
+ * @property {string} [detail] The problem's sentence.
+ * @property {number} [retryAfter] Seconds.
+ * @property {any} [body]
+ */
+
+/**
+ * @param {string} url
+ * @param {RequestInit} init
+ * @returns {Promise<Answer>}
+ */
+export async function ask(url, init = {}) {
+  const limit = AbortSignal.timeout(LIMIT);
+  const signal = init.signal ? AbortSignal.any([init.signal, limit]) : limit;
+  try {
+    const response = await fetch(url, { cache: "no-store", redirect: "error", ...init, signal });
+    const body = await response.json().catch(() => null);
+    const retryAfter = Number(response.headers.get("Retry-After")) || 0;
+    const { code = "", detail = "" } = response.ok || !body ? {} : body;
+    return { ok: response.ok && body !== null, status: response.status, code, detail, retryAfter, body };
+  } catch {
+    return { ok: false, status: 0, code: limit.aborted ? "late" : "unreachable", detail: "", retryAfter: 0, body: null };
+  }
+}
+
+const json = (body, headers, more = {}) => ({
+  method: "POST",
+  headers: { "Content-Type": "application/json", Accept: "application/json", ...headers },
+  body: JSON.stringify(body),
+  credentials: "same-origin",
+  ...more,
+});
+
+const bearer = (token) => ({ Authorization: `Bearer ${token}` });
+
+/** The panel's half of the server: who is logged in, the names of things, and the cookie. */
+export class Server {
+  /** @param {string} state @param {string} cookie Addresses. */
+  constructor(state, cookie) {
+    this.stateUrl = state;
+    this.cookieUrl = cookie;
+    this.csrf = "";
+  }
+
+  /** As the server sees this browser now. The CSRF token changes with every login, hence asked for each time. */
+  async state(signal) {
+    const answer = await ask(this.stateUrl, { signal, credentials: "same-origin" });
+    if (answer.ok) {
+      this.csrf = answer.body.csrf_token;
+      learn(this.csrf);
+      answer.body = { ...answer.body, csrf_token: undefined };
+    }
+    return answer;
+  }
+
+  /** The page of a token: without cookies, so that it is the token that counts. */
+  ticketByToken(url, path, token, signal) {
+    return ask(url, json({ path }, bearer(token), { credentials: "omit", signal }));
+  }
+
+  async ticketBySession(url, path, signal) {
+    const state = await this.state(signal);
+    return state.ok ? ask(url, json({ path }, { "X-CSRFToken": this.csrf }, { signal })) : state;
+  }
+
+  logIn(url, username, password) {
+    return ask(url, json({ username, password }, {}, { credentials: "omit" }));
+  }
+
+  async setCookie(token, signal) {
+    const state = await this.state(signal);
+    if (!state.ok) return state;
+    return ask(this.cookieUrl, json({ action: "set" }, { ...bearer(token), "X-CSRFToken": this.csrf }, { signal }));
+  }
+
+  async clearCookie() {
+    const state = await this.state();
+    return state.ok ? ask(this.cookieUrl, json({ action: "clear" }, { "X-CSRFToken": this.csrf })) : state;
+  }
+
+  /** The page goes away, and nobody waits for the answer. */
+  clearCookieInPassing() {
+    ask(this.cookieUrl, json({ action: "clear" }, { "X-CSRFToken": this.csrf }, { keepalive: true }));
+  }
+}
