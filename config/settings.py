@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from ticketauth import __version__
 from ticketauth.address import networks
 from ticketauth.exceptions import Misconfigured
 from ticketauth.limits import Rate
@@ -163,6 +164,7 @@ TICKETAUTH = {
     "ISSUERS": identity_providers.issuers(env),
     "ASYNCAPI_INFO": {
         "title": "ticketauth",
+        "version": __version__,
         "license": {"name": "BSD-3-Clause", "url": "https://opensource.org/license/bsd-3-clause"},
     },
     "TRY_IT_OUT": env.flag("TRY_IT_OUT", DEVELOPMENT),

@@ -13,7 +13,9 @@ from rest_framework.request import Request
 
 from . import issuers, logins, users
 from .exceptions import NotAuthenticated
-from .types import OURS, Identity
+from .schemes.jwt import JWTHeader
+from .schemes.session import Session
+from .types import OURS, Identity, SecurityScheme
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -38,6 +40,11 @@ class BearerAuthentication(BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
 
+    @staticmethod
+    def security_scheme() -> SecurityScheme:
+        """What the AsyncAPI document says of it."""
+        return JWTHeader().security_scheme()
+
 
 class SessionLoginAuthentication(SessionAuthentication):
     """Django's session, with CSRF protection; the session gets a login of its own."""
@@ -58,6 +65,11 @@ class SessionLoginAuthentication(SessionAuthentication):
             return None
         user = found[0]
         return user, logins.of_session(request._request.session, user)
+
+    @staticmethod
+    def security_scheme() -> SecurityScheme:
+        """What the AsyncAPI document says of it."""
+        return Session().security_scheme()
 
 
 def identity_of(user: Any, auth: Any) -> Identity:

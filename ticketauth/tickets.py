@@ -24,6 +24,12 @@ _PLAIN = re.compile(_UUID4, re.ASCII | re.IGNORECASE)
 _WITH_SECRET = re.compile(rf"({_UUID4})\.([A-Za-z0-9_-]{{43}})", re.ASCII | re.IGNORECASE)
 
 
+def schema(*, secret: bool) -> dict[str, Any]:
+    """The JSON schema of a ticket, with or without the further bits."""
+    plain = {"type": "string", "format": "uuid"}
+    return {"type": "string", "pattern": rf"^{_UUID4}\.[A-Za-z0-9_-]{{43}}$"} if secret else plain
+
+
 @dataclass(frozen=True, slots=True)
 class Issued:
     """A ticket as the client gets it: its value, its life and its end, in seconds and in Unix seconds."""

@@ -126,3 +126,20 @@ class Opening:
     def cookie(self, name: str) -> list[str]:
         """All values of a cookie."""
         return [value for key, value in self.cookies if key == name]
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityScheme:
+    """How one way to prove who you are stands in the AsyncAPI document.
+
+    Attributes:
+        id: Its name in the document: letters, digits, `-` and `_`.
+        definition: The Security Scheme Object (AsyncAPI 3.1), with a `description` that says how to get the credential.
+        name: The name of the scheme in the log.
+        schema: The JSON schema of the parameter, header or cookie that carries the credential.
+    """
+
+    id: str
+    definition: Mapping[str, Any]
+    name: str
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})

@@ -10,15 +10,15 @@ from typing import Any
 from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
-from pydantic import ValidationError
 from redis.exceptions import RedisError
 
 from ticketauth import handshake, wire
+from ticketauth.consumers import TypedConsumer, receives
 from ticketauth.exceptions import Unavailable
 from ticketauth.types import Connection
 
 from .events import group_for
-from .frames import LARGEST_MESSAGE, Error, Event, Frame, Ping, Pong, Ready, User
+from .frames import LARGEST_MESSAGE, Event, Ping, Pong, Ready, User
 
 JOIN_SECONDS = 1.2
 """That the channel layer has to take a socket into its group. Its connections wait for messages: they never give up."""
@@ -66,8 +66,13 @@ class EchoConsumer(LimitedConsumer):
             await self.send(text_data=text or "")
 
 
-class EventsConsumer(LimitedConsumer):
-    """Typed messages: `ping`, and what `ws.events.publish` pushes."""
+class EventsConsumer(LimitedConsumer, TypedConsumer):
+    """What is published to the user, as it happens, at most once.
+
+    The client is authenticated at `ticketauth.ready`, not at the opening of the socket.
+    """
+
+    pushes = (Ready, Event)
 
     async def connect(self) -> None:
         """Accept, join the user's group, then say `ticketauth.ready`: from then on nothing published is missed."""
@@ -97,27 +102,14 @@ class EventsConsumer(LimitedConsumer):
                 await self.channel_layer.group_discard(self.group, self.channel_name)
 
     async def handle(self, text: str | None, data: bytes | None) -> None:
-        """Answer a ping; say what is wrong with anything else."""
-        if text is None:
-            await self.tell(Error(code="not_text", detail="Expected a text message with JSON."))
-            return
-        try:
-            ping = Ping.model_validate_json(text)
-        except ValidationError as error:
-            await self.tell(Error(code="invalid", detail=_sentence(error)))
-            return
-        await self.tell(Pong(id=ping.id))
+        """One message within the limit, to its handler."""
+        await TypedConsumer.receive(self, text, data)
+
+    @receives
+    async def ping(self, message: Ping) -> Pong:
+        """Is the socket alive? The answer has the same `id`."""
+        return Pong(id=message.id)
 
     async def push(self, message: dict[str, Any]) -> None:
         """From the channel layer."""
         await self.tell(Event(event=message["event"], data=message["data"]))
-
-    async def tell(self, frame: Frame) -> None:
-        """Send a frame."""
-        await self.send(text_data=frame.model_dump_json())
-
-
-def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}" if where else first["msg"]

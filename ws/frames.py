@@ -25,21 +25,21 @@ class Ping(Frame):
     model_config = ConfigDict(strict=True)
 
     type: Literal["ping"]
-    id: str | int = Field(description="Comes back as it came.")
+    id: str | int = Field(description="Comes back as it came.", examples=["1"])
 
 
 class Pong(Frame):
     """The answer to a `ping`."""
 
     type: Literal["pong"] = "pong"
-    id: str | int
+    id: str | int = Field(description="As it came.", examples=["1"])
 
 
 class User(Frame):
     """Who is connected."""
 
-    id: str
-    username: str
+    id: str = Field(description="Names the user at whoever issued the credential.", examples=["42"])
+    username: str = Field(description="Empty where the user has none.", examples=["ada"])
 
 
 class Ready(Frame):
@@ -47,21 +47,18 @@ class Ready(Frame):
 
     type: Literal["ticketauth.ready"] = READY
     user: User
-    connection_id: str
-    expires_at: datetime | None = Field(description="When the socket will end; null where nothing says so.")
+    connection_id: str = Field(
+        description="Names the socket in the server's log.", examples=["5c0c8e5c8a4f4b6f9d8e7a6b5c4d3e2f"]
+    )
+    expires_at: datetime | None = Field(
+        description="When the credential behind the socket ends; null where nothing says so.",
+        examples=["2026-01-01T12:00:00Z"],
+    )
 
 
 class Event(Frame):
     """Something that was published to the user."""
 
     type: Literal["event"] = "event"
-    event: str
-    data: Any
-
-
-class Error(Frame):
-    """A message was not understood. The socket stays open."""
-
-    type: Literal["error"] = "error"
-    code: str
-    detail: str
+    event: str = Field(description="What kind of event.", examples=["order.shipped"])
+    data: Any = Field(description="Whatever was published.", examples=[{"order": 7}])

@@ -7,11 +7,12 @@ import re
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from api import serializers
 from config import settings as service
 from tests.docs.tables import read, rows, section
-from ticketauth import conf, exceptions, handshake, issuers, wire
+from ticketauth import conf, consumers, exceptions, handshake, issuers, wire
 from ticketauth.serializers import LONGEST_PATH
 from ws import frames
 
@@ -113,11 +114,11 @@ def test_the_words_of_the_wire_are_quoted(word: str) -> None:
     assert f"`{word}`" in TEXT
 
 
-MODELS: dict[str, type[frames.Frame]] = {
+MODELS: dict[str, type[BaseModel]] = {
     "ticketauth.ready": frames.Ready,
     "pong": frames.Pong,
     "event": frames.Event,
-    "error": frames.Error,
+    "error": consumers.Error,
     "ping": frames.Ping,
 }
 

@@ -16,7 +16,7 @@ from ticketauth.exceptions import Forbidden, TooMany  # noqa: E402
 from ticketauth.middleware import Receive, Send, TicketAuthMiddleware  # noqa: E402
 from ticketauth.schemes.base import Scheme, Scope  # noqa: E402
 from ticketauth.schemes.ticket import TicketHeader, TicketQuery, TicketSubprotocol  # noqa: E402
-from ticketauth.types import Opening  # noqa: E402
+from ticketauth.types import Opening, SecurityScheme  # noqa: E402
 
 
 class Turnstile:
@@ -37,6 +37,9 @@ class Turnstile:
 
     def hide(self, scope: Scope) -> Scope:
         return scope
+
+    def security_scheme(self) -> SecurityScheme:
+        return SecurityScheme("turnstile", {"type": "httpApiKey", "in": "header", "name": "X-Turnstile"}, self.name)
 
 
 class HelloConsumer(AsyncJsonWebsocketConsumer):

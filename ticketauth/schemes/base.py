@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol
 from urllib.parse import unquote_plus
 
 from ticketauth.exceptions import Malformed
-from ticketauth.types import Identity, Opening, Ticket
+from ticketauth.types import Identity, Opening, SecurityScheme, Ticket
 
 Scope = dict[str, Any]
 
@@ -44,6 +44,10 @@ class Scheme(Protocol):
 
     def hide(self, scope: Scope) -> Scope:
         """The scope without the credential, for the inner application."""
+        ...
+
+    def security_scheme(self) -> SecurityScheme | None:
+        """What the AsyncAPI document says of it, or None where a setting has switched it off."""
         ...
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from ticketauth import conf, issuers
 from ticketauth.exceptions import NotAuthenticated
-from ticketauth.types import Identity, Opening
+from ticketauth.types import Identity, Opening, SecurityScheme
 
 from .base import Scope, authorization, only, without_authorization, without_headers, without_parameter
 
@@ -33,6 +33,11 @@ class JWTHeader(_JWTScheme):
     def hide(self, scope: Scope) -> Scope:
         return without_authorization(scope, "bearer")
 
+    def security_scheme(self) -> SecurityScheme:
+        said = "Access token, sent as `Authorization: Bearer <token>` by clients that can set headers."
+        definition = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": said}
+        return SecurityScheme("bearerAuth", definition, self.name)
+
 
 class JWTCookie(_JWTScheme):
     """A cookie that holds the access token. Browsers send it by themselves: Origin must be on the list."""
@@ -57,6 +62,15 @@ class JWTCookie(_JWTScheme):
             bare["headers"].append((b"cookie", "; ".join(kept).encode("latin-1")))
         return bare
 
+    def security_scheme(self) -> SecurityScheme:
+        said = (
+            "Access token in an `HttpOnly` cookie that the project sets. Browsers send it by themselves: their "
+            "`Origin` must be an allowed one."
+        )
+        name = conf.current().JWT_COOKIE
+        definition = {"type": "httpApiKey", "in": "cookie", "name": name, "description": said}
+        return SecurityScheme("jwtCookie", definition, self.name)
+
 
 class JWTQuery(_JWTScheme):
     """`?token=<access token>`. It ends up in logs and histories, and works until it expires (RFC 9700 4.3.2)."""
@@ -70,3 +84,11 @@ class JWTQuery(_JWTScheme):
 
     def hide(self, scope: Scope) -> Scope:
         return without_parameter(scope, conf.current().JWT_QUERY_PARAM)
+
+    def security_scheme(self) -> SecurityScheme | None:
+        if not conf.current().JWT_QUERY:
+            return None
+        name = conf.current().JWT_QUERY_PARAM
+        said = f"Access token, sent as `?{name}=<token>`. Discouraged: it ends up in logs, and works until it expires."
+        definition = {"type": "httpApiKey", "in": "query", "name": name, "description": said}
+        return SecurityScheme("jwtQuery", definition, self.name)

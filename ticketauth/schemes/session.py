@@ -12,7 +12,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from ticketauth import conf, logins, users
 from ticketauth.batch import query
 from ticketauth.exceptions import NotAuthenticated
-from ticketauth.types import Identity, Opening
+from ticketauth.types import Identity, Opening, SecurityScheme
 
 from .base import Scope
 
@@ -36,6 +36,16 @@ class Session:
     def hide(self, scope: Scope) -> Scope:
         """The cookie stays: what is inside may want the session."""
         return scope
+
+    def security_scheme(self) -> SecurityScheme:
+        said = (
+            "Django's session: log in with the browser. It sends the cookie by itself: its `Origin` must be an "
+            "allowed one."
+        )
+        name = settings.SESSION_COOKIE_NAME
+        return SecurityScheme(
+            "sessionCookie", {"type": "httpApiKey", "in": "cookie", "name": name, "description": said}, self.name
+        )
 
 
 def _identify(session_key: str) -> Identity:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import ClassVar
 
 from ticketauth import conf, tickets
-from ticketauth.types import Opening, Ticket
-from ticketauth.wire import SUBPROTOCOL_TICKET_PREFIX
+from ticketauth.types import Opening, SecurityScheme, Ticket
+from ticketauth.wire import SUBPROTOCOL, SUBPROTOCOL_TICKET_PREFIX
 
 from .base import Scope, authorization, only, without_authorization, without_headers, without_parameter
+
+_HOW = (
+    "One-time ticket: ask the ticket endpoint for it with an access token or a session, and connect within "
+    "`expires_in` seconds. It is bound to the user who asked, and the first handshake that presents it consumes it. "
+)
 
 
 class _TicketScheme:
@@ -46,6 +51,12 @@ class TicketQuery(_TicketScheme):
     def hide(self, scope: Scope) -> Scope:
         return without_parameter(scope, conf.current().TICKET_QUERY_PARAM)
 
+    def security_scheme(self) -> SecurityScheme:
+        name = conf.current().TICKET_QUERY_PARAM
+        said = f"{_HOW}Sent as `?{name}=<ticket>`."
+        definition = {"type": "httpApiKey", "in": "query", "name": name, "description": said}
+        return SecurityScheme("ticket", definition, self.name, tickets.schema(secret=conf.current().TICKET_SECRET))
+
 
 class TicketSubprotocol(_TicketScheme):
     """`Sec-WebSocket-Protocol: ticketauth.v1, ticketauth.ticket.<ticket>`: for browsers, out of the address."""
@@ -64,6 +75,12 @@ class TicketSubprotocol(_TicketScheme):
             bare["headers"].append((b"sec-websocket-protocol", ", ".join(kept).encode()))
         return {**bare, "subprotocols": kept}
 
+    def security_scheme(self) -> SecurityScheme:
+        sent = f"{SUBPROTOCOL}, {SUBPROTOCOL_TICKET_PREFIX}<ticket>"
+        said = f"{_HOW}Sent as `Sec-WebSocket-Protocol: {sent}`; keeps the ticket out of the address, in browsers too."
+        definition = {"type": "httpApiKey", "in": "header", "name": "Sec-WebSocket-Protocol", "description": said}
+        return SecurityScheme("ticketSubprotocol", definition, self.name)
+
 
 class TicketHeader(_TicketScheme):
     """`Authorization: Ticket <ticket>`: for clients that can set headers."""
@@ -76,3 +93,7 @@ class TicketHeader(_TicketScheme):
 
     def hide(self, scope: Scope) -> Scope:
         return without_authorization(scope, "ticket")
+
+    def security_scheme(self) -> SecurityScheme:
+        said = f"{_HOW}Sent as `Authorization: Ticket <ticket>`, by clients that can set headers."
+        return SecurityScheme("ticketHeader", {"type": "http", "scheme": "ticket", "description": said}, self.name)

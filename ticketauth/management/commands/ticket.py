@@ -58,8 +58,8 @@ class Command(BaseCommand):
 
 def _some_path() -> str:
     """The first address of the project that needs no parameters."""
-    plain = (address for address in routing.addresses(routing.project_application()) if address.isascii())
-    return next((address for address in plain if not set(address) & set("<>()^$")), "/")
+    routes = routing.walk(routing.project_application())
+    return next((route.address for route in routes if not route.parameters), "/")
 
 
 def _public_url() -> str:

@@ -1,0 +1,1 @@
+"""The AsyncAPI document of a project, made of what runs: routing, schemes, typed consumers."""

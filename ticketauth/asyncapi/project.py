@@ -1,0 +1,239 @@
+"""The contract of this project, read from what runs: its routing, its middleware, its consumers, its settings."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from channels.auth import AuthMiddleware
+from django.urls import NoReverseMatch, resolve, reverse
+
+from ticketauth import conf, routing, tickets
+from ticketauth.consumers import Handled, TypedConsumer, handlers_of
+from ticketauth.middleware import TicketAuthMiddleware
+from ticketauth.routing import Route
+from ticketauth.schemes.session import Session
+from ticketauth.serializers import LONGEST_PATH
+from ticketauth.types import SecurityScheme
+
+from . import document as asyncapi
+from . import endpoint, schemas
+from .parts import Channel, Contract, Message, Object, Operation, TicketEndpoint
+from .schemas import Directed, Schema
+
+
+def document(base_url: str) -> Object:
+    """The AsyncAPI document of this project.
+
+    Args:
+        base_url: Where the service is, such as `https://example.com`.
+
+    Raises:
+        Misconfigured: A typed handler is not annotated as it should be; `manage.py check` says the same.
+    """
+    return asyncapi.build(contract(base_url, routing.project_application()))
+
+
+def default_base_url() -> str:
+    """The first of `PUBLIC_URLS`, else the development server's."""
+    return next(iter(conf.current().PUBLIC_URLS), "http://localhost:8000")
+
+
+def contract(base_url: str, application: Any) -> Contract:
+    """All that the document of an ASGI application tells.
+
+    Args:
+        base_url: Where the service is.
+        application: What `ASGI_APPLICATION` names.
+    """
+    routes = list(routing.walk(application))
+    models = list(dict.fromkeys(directed for route in routes for directed in models_of(consumer_of(route))))
+    names, components = schemas.components(models)
+    return Contract(
+        info=conf.current().ASYNCAPI_INFO,
+        base_url=base_url,
+        channels=[_channel(route, names) for route in routes],
+        messages=_messages(routes, names, components),
+        schemas=components,
+        endpoint=ticket_endpoint(),
+        openapi_url=conf.current().OPENAPI_URL,
+    )
+
+
+# --- Channels
+
+
+def consumer_of(route: Route) -> Any:
+    """The consumer's class, or the ASGI application itself."""
+    return getattr(route.application, "consumer_class", route.application)
+
+
+def channel_id(route: Route) -> str:
+    """The name of the route, else its address in one word: `wsRoomsRoomId`."""
+    words = re.findall(r"[A-Za-z0-9]+", route.name or route.address)
+    return route.name if re.fullmatch(r"[\w-]+", route.name, re.ASCII) else _joined(words) or "root"
+
+
+def _joined(words: Sequence[str]) -> str:
+    return "".join([*words[:1], *(word[:1].upper() + word[1:] for word in words[1:])])
+
+
+def _channel(route: Route, names: dict[Directed, str]) -> Channel:
+    consumer = consumer_of(route)
+    gate = _gate(route)
+    described = getattr(consumer, "parameters", {}) if _is_typed(consumer) else {}
+    return Channel(
+        id=channel_id(route),
+        address=route.address,
+        title=_title(consumer),
+        doc=_doc(consumer),
+        parameters={**route.parameters, **described},
+        schemes=_schemes(gate),
+        anonymous=gate is None or isinstance(gate, AuthMiddleware) or not gate.required,
+        guarded=isinstance(gate, TicketAuthMiddleware),
+        operations=list(_operations(channel_id(route), consumer, names)),
+    )
+
+
+def _gate(route: Route) -> Any:
+    """The innermost middleware that says who is there: ours, or Channels' own."""
+    gates = [layer for layer in route.layers if isinstance(layer, (TicketAuthMiddleware, AuthMiddleware))]
+    return gates[-1] if gates else None
+
+
+def _schemes(gate: Any) -> list[SecurityScheme]:
+    if isinstance(gate, AuthMiddleware):
+        return [Session().security_scheme()]
+    described = [scheme.security_scheme() for scheme in gate.schemes] if gate else []
+    return [scheme for scheme in described if scheme is not None]
+
+
+def _title(consumer: Any) -> str:
+    name = getattr(consumer, "__name__", type(consumer).__name__)
+    return _spaced(name.removesuffix("Consumer") or name)
+
+
+def _spaced(name: str) -> str:
+    """`RoomEvents` and `room_events` as words."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|_", " ", name).split()
+    return " ".join([*(word.capitalize() for word in words[:1]), *(word.lower() for word in words[1:])])
+
+
+def _doc(consumer: Any) -> str:
+    """The docstring of the consumer itself: that of Channels' class says nothing of this one."""
+    return (
+        inspect.cleandoc(consumer.__doc__ or "") if isinstance(consumer, type) or inspect.isfunction(consumer) else ""
+    )
+
+
+# --- Operations and messages
+
+
+def _is_typed(consumer: Any) -> bool:
+    return isinstance(consumer, type) and issubclass(consumer, TypedConsumer)
+
+
+def models_of(consumer: Any) -> Iterator[Directed]:
+    """Each model of a typed consumer, with its direction."""
+    if not _is_typed(consumer):
+        return
+    for handled in handlers_of(consumer):
+        yield from ((model, "validation") for model in handled.takes)
+        yield from ((model, "serialization") for model in handled.replies)
+    yield from ((model, "serialization") for model in consumer.pushes)
+
+
+def _operations(channel: str, consumer: Any, names: dict[Directed, str]) -> Iterator[Operation]:
+    suffix = channel[:1].upper() + channel[1:]
+    if not _is_typed(consumer):
+        yield Operation(f"receive{suffix}", "receive", "Any message", "Text or binary, as the consumer takes it.")
+        return
+    for handled in handlers_of(consumer):
+        yield _received(f"receive{suffix}{_joined(['', *handled.name.split('_')])}", handled, names)
+    for model in consumer.pushes:
+        name = names[model, "serialization"]
+        yield Operation(f"send{suffix}{name}", "send", _spaced(model.__name__), _doc(model), [name])
+
+
+def _received(key: str, handled: Handled, names: dict[Directed, str]) -> Operation:
+    messages = [names[model, "validation"] for model in handled.takes]
+    replies = [names[model, "serialization"] for model in handled.replies]
+    return Operation(key, "receive", _spaced(handled.name), handled.doc, messages, replies)
+
+
+def _messages(routes: Sequence[Route], names: dict[Directed, str], components: dict[str, Schema]) -> list[Message]:
+    correlated = {directed for route in routes for directed in _correlated(consumer_of(route))}
+    made: dict[str, Message] = {}
+    for (model, mode), name in names.items():
+        schema = components[name]
+        made[name] = Message(
+            name,
+            _word(schema) or model.__name__,
+            _doc(model),
+            schemas.examples(model, schema, components),
+            any((model, way) in correlated for way in (mode, "validation", "serialization")),
+        )
+    return list(made.values())
+
+
+def _word(schema: Schema) -> str:
+    """The word on the wire: the `type` that is always the same."""
+    return str(schema.get("properties", {}).get("type", {}).get("const", ""))
+
+
+def _correlated(consumer: Any) -> Iterator[Directed]:
+    """Questions with an `id`, and the answers that repeat it."""
+    for handled in handlers_of(consumer) if _is_typed(consumer) else ():
+        answers = [model for model in handled.replies if "id" in model.model_fields]
+        asked = [model for model in handled.takes if "id" in model.model_fields]
+        if asked and answers:
+            yield from ((model, "validation") for model in asked)
+            yield from ((model, "serialization") for model in answers)
+
+
+# --- The ticket endpoint
+
+
+def ticket_endpoint() -> TicketEndpoint | None:
+    """Where the project serves tickets, or None."""
+    try:
+        address = reverse("ticketauth:tickets")
+    except NoReverseMatch:
+        return None
+    given = conf.current()
+    view = getattr(resolve(address).func, "view_class", None)
+    classes = getattr(view, "authentication_classes", ())
+    described = [kind.security_scheme() for kind in classes if hasattr(kind, "security_scheme")]
+    return TicketEndpoint(
+        address, described, _ticket_request(given), tickets.schema(secret=given.TICKET_SECRET), given.TICKET_TTL
+    )
+
+
+def _ticket_request(given: conf.Settings) -> Schema:
+    path = {
+        "type": "string",
+        "maxLength": LONGEST_PATH,
+        "pattern": "^/[^?#]*$",
+        "description": "The only path that the ticket opens, decoded. Without it, every one.",
+    }
+    return {
+        "type": "object",
+        **({"required": ["path"]} if given.TICKET_PATH_REQUIRED else {}),
+        "properties": {"path": path},
+        **({} if given.TICKET_CLAIMS else {"additionalProperties": False}),
+    }
+
+
+# --- Mistakes
+
+
+def same_ids(application: Any) -> Iterator[tuple[str, list[str]]]:
+    """Ids that two routes have, and their addresses."""
+    routes = list(routing.walk(application))
+    counted = Counter([*(channel_id(route) for route in routes), endpoint.CHANNEL])
+    for key, count in counted.items():
+        if count > 1:
+            yield key, [route.address for route in routes if channel_id(route) == key]
