@@ -14,6 +14,7 @@ export class Page {
     this.seen = null;
     this.panels = [];
     this.settled = Promise.resolve();
+    this.isClearing = false;
     this.cookieToken = "";
   }
 
@@ -52,11 +53,13 @@ export class Page {
     return set;
   }
 
-  /** Take the panel's cookie away, unless a panel still wants it. */
-  clearCookie() {
-    if (!this.#mayClear()) return this.settled;
+  /** Take the panel's cookie away, unless a panel still wants it; `anyway` where the user says so. */
+  clearCookie(anyway = false) {
+    if (!anyway && !this.#mayClear()) return this.settled;
     this.cookieToken = "";
+    this.isClearing = true;
     this.settled = this.server.clearCookie().then((answer) => {
+      this.isClearing = false;
       this.#note(answer);
       return answer;
     });

@@ -1,0 +1,50 @@
+/** The ticket that is held: masked, counted down, with its state. */
+
+import { choice, el, say } from "./try-dom.js";
+import { clock } from "./try-explain.js";
+
+const STATES = {
+  none: ["", "None yet. Connect takes one by itself."],
+  fresh: ["ok", "Fresh"],
+  used: ["", "Used. Connect takes a new one."],
+  expired: ["warn", "Expired. Connect takes a new one."],
+};
+
+export class TicketView {
+  /** @param {string} id Unique in the page. @param {import("./try-panel.js").Panel} panel @param {() => void} get */
+  constructor(id, panel, get) {
+    this.panel = panel;
+    this.source = panel.page.seen.user ? "session" : "token";
+    const sources = [{ value: "token", label: "Log in here" }, { value: "session", label: "Use the session" }];
+    this.sources = choice(`${id}-source`, "Asked for with", sources, (source) => this.#choose(source));
+    this.sources.choose(this.source);
+    this.value = el("code.try-ticket-value", { translate: "no" });
+    this.badge = el("span.try-state", { role: "status" });
+    this.rest = el("span.try-count", {});
+    this.meter = el("progress", { max: "1", value: "0", "aria-hidden": "true" });
+    const button = el("button.button-quiet", { type: "button", onclick: get }, "Get ticket");
+    const line = el("p", {}, el("span.try-label", {}, "Ticket"), this.value, this.badge, this.rest);
+    this.element = el("div.try-ticket", {}, this.sources, el("div.try-row", {}, line, button), this.meter);
+  }
+
+  render() {
+    this.tick();
+  }
+
+  tick() {
+    const { ticket } = this.panel;
+    const state = ticket?.state ?? "none";
+    const [tone, text] = STATES[state];
+    say(this.value, ticket?.masked ?? "");
+    say(this.badge, text);
+    this.badge.dataset.tone = tone;
+    say(this.rest, state === "fresh" ? clock(ticket.left) : "");
+    this.meter.hidden = state !== "fresh";
+    if (state === "fresh") this.meter.value = ticket.left / ticket.seconds;
+  }
+
+  #choose(source) {
+    this.source = source;
+    this.panel.forgetTicket();
+  }
+}
