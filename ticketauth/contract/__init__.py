@@ -1,1 +1,1 @@
-"""The pages of the contract: the AsyncAPI document, the page made of it, and the panel that tries it."""
+"""The contract over HTTP: the AsyncAPI document, and a page that shows it."""

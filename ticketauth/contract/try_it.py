@@ -28,6 +28,9 @@ from ticketauth.origin import origin_of
 from ticketauth.schemes.jwt import JWTCookie
 from ticketauth.views import address_of
 
+from .documents import document
+from .views import base_url, is_allowed
+
 MARKER = "ticketauth_try_it"
 """Name of the cookie that says which token the panel has put into the other cookie. It holds a keyed hash of it."""
 
@@ -85,7 +88,7 @@ class StateView(PanelView):
         _require_reader(request)
         given, user = conf.current(), getattr(request, "user", None)
         own = _own_origin(request)
-        folder = cookie_folder(_document(request))
+        folder = cookie_folder(document(base_url(request)))
         return JsonResponse(
             {
                 "user": user.get_username() if user is not None and user.is_authenticated else None,
@@ -117,7 +120,7 @@ class CookieView(PanelView):
 
     def post(self, request: HttpRequest) -> JsonResponse:
         """Set or clear."""
-        folder = cookie_folder(_document(request))
+        folder = cookie_folder(document(base_url(request)))
         if folder is None:
             raise NotFound("scheme_off", "No WebSocket here takes a JWT in a cookie.")
         _require_own_page(request)
@@ -130,13 +133,8 @@ class CookieView(PanelView):
 
 def _require_reader(request: HttpRequest) -> None:
     """As for the page itself (`DOCS_ACCESS`)."""
-    access, user = conf.current().DOCS_ACCESS, getattr(request, "user", None)
-    if access == "everyone":
-        return
-    if user is None or not user.is_authenticated:
-        raise NotAuthenticated("no_credential", "Log in to see this page.")
-    if access == "staff" and not user.is_staff:
-        raise Forbidden("not_staff")
+    if conf.current().DOCS_ACCESS != "everyone" and not is_allowed(request.user):
+        raise NotFound("docs_access", "There is nothing here for you.")
 
 
 class _Csrf(CsrfViewMiddleware):
@@ -243,21 +241,15 @@ def _here(request: HttpRequest) -> str:
     return posixpath.dirname(request.path.rstrip("/")) + "/"
 
 
-def _document(request: HttpRequest) -> Mapping[str, Any]:
-    from ticketauth.asyncapi import project
-
-    return project.document(f"{request.scheme}://{request.get_host()}")
-
-
-def cookie_folder(document: Mapping[str, Any]) -> str | None:
+def cookie_folder(contract: Mapping[str, Any]) -> str | None:
     """The folder of all WebSockets that take a JWT in a cookie: the cookie's Path. None where there are none.
 
     Args:
-        document: AsyncAPI.
+        contract: The AsyncAPI document.
     """
-    schemes = document.get("components", {}).get("securitySchemes", {})
+    schemes = contract.get("components", {}).get("securitySchemes", {})
     taken = {name for name, scheme in schemes.items() if scheme.get("x-scheme") == JWTCookie.name}
-    channels = [channel for channel in document["channels"].values() if taken & set(channel.get("x-security", ()))]
+    channels = [channel for channel in contract["channels"].values() if taken & set(channel.get("x-security", ()))]
     folders = [posixpath.dirname(channel["address"].partition("{")[0]) for channel in channels]
     return posixpath.join(posixpath.commonpath(folders), "") if folders else None
 

@@ -1,0 +1,66 @@
+"""The AsyncAPI document as it is served: made once per address, for it depends on code and settings alone."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.signals import setting_changed
+
+from .page import Page, page
+
+KEPT = 16
+"""Documents. Where `PUBLIC_URLS` is empty, the `Host` header names the address, and whoever sends it may invent some."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A document as text, and its tag (RFC 9110 8.8.3)."""
+
+    content: bytes
+    etag: str
+
+
+def _body(text: str) -> Body:
+    content = text.encode()
+    return Body(content, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+
+
+@functools.lru_cache(KEPT)
+def document(base_url: str) -> dict[str, Any]:
+    """The AsyncAPI document of this project; `ticketauth[asyncapi]` has what it needs."""
+    from ticketauth.asyncapi import project
+
+    return project.document(base_url)
+
+
+@functools.lru_cache(KEPT)
+def as_json(base_url: str) -> Body:
+    """The document as JSON."""
+    return _body(json.dumps(document(base_url), indent=2, ensure_ascii=False) + "\n")
+
+
+@functools.lru_cache(KEPT)
+def as_yaml(base_url: str) -> Body:
+    """The document as YAML."""
+    import yaml
+
+    return _body(yaml.safe_dump(document(base_url), sort_keys=False, allow_unicode=True, width=120))
+
+
+@functools.lru_cache(KEPT)
+def as_page(base_url: str) -> Page:
+    """What the page shows of the document."""
+    return page(document(base_url))
+
+
+def _forget(**kwargs: object) -> None:
+    """Django's `override_settings` has put other values in place."""
+    for made in (document, as_json, as_yaml, as_page):
+        made.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="ticketauth.contract.documents")

@@ -1,0 +1,467 @@
+"""What the page shows, of an AsyncAPI document. Pure: no request, no settings."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from django.utils.safestring import SafeString
+
+from ticketauth import wire
+
+from .fields import Field, resolve, rows
+from .highlight import highlight, pretty
+from .markdown import inline, render
+from .snippets import Connection, Credential, Snippet, snippets
+
+Document = Mapping[str, Any]
+
+WEAKNESSES = {
+    "ticket_query": "The ticket is in an address, so it gets into access logs. It is spent when it gets there, "
+    "or dies within its life.",
+    "ticket_subprotocol": "The ticket is in a header that was made for something else: tools that dump headers "
+    "show it.",
+    "ticket_header": "None of the others', but browsers cannot send it.",
+    "jwt_header": "The token works again and again until it ends or its login is over. Browsers cannot send it.",
+    "jwt_cookie": "The browser sends it whatever page asks: all rests on the check of `Origin`.",
+    "jwt_query": "The token is in logs and histories, and works from there until it ends.",
+    "session": "The browser sends it whatever page asks: all rests on the check of `Origin`.",
+}
+"""By the scheme's name; in full in `SECURITY.md`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    id: str
+    url: str
+    protocol: str
+    title: str
+    description: SafeString
+    schemes: tuple[Scheme, ...]
+
+    @property
+    def origin(self) -> str:
+        """The address without its path."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    id: str
+    method: str
+    """Its name in the log; for D's panel and for the settings."""
+    title: str
+    carried: str
+    """What is sent, with the credential in angle brackets."""
+    description: SafeString
+    weakness: SafeString
+    credential: Credential
+
+    @property
+    def anchor(self) -> str:
+        return f"scheme-{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    name: str
+    description: SafeString
+    examples: tuple[str, ...]
+    values: tuple[str, ...]
+    default: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    name: str
+    json: str
+
+    @property
+    def code(self) -> SafeString:
+        return highlight(self.json, "json")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    id: str
+    anchor: str
+    name: str
+    title: str
+    summary: SafeString
+    description: SafeString
+    content_type: str
+    status: int | None
+    """Of the HTTP response, where it is one."""
+    correlation: str
+    fields: tuple[Field, ...]
+    is_closed: bool
+    """Whether other members are refused."""
+    examples: tuple[Example, ...]
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A message where it is spoken of; in full only the first time within its channel."""
+
+    message: Message
+    in_full: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    id: str
+    title: str
+    summary: SafeString
+    description: SafeString
+    action: str
+    method: str
+    """Of HTTP, where it is a request."""
+    messages: tuple[Shown, ...]
+    replies: tuple[Shown, ...]
+    schemes: tuple[Scheme, ...]
+
+    @property
+    def anchor(self) -> str:
+        return f"operation-{self.id}"
+
+    @property
+    def from_client(self) -> bool:
+        """The document takes the server's view: what it receives, the client sends."""
+        return self.action == "receive"
+
+
+@dataclass(frozen=True, slots=True)
+class CloseCode:
+    code: str
+    status: int | None
+    meaning: SafeString
+    retry: str
+
+    @property
+    def advice(self) -> str:
+        """What a client does, as a sentence."""
+        return _ADVICE.get(self.retry, self.retry)
+
+
+_ADVICE = {
+    wire.Retry.STOP.value: "Stop. Trying again would not help.",
+    wire.Retry.NEW_TICKET.value: "Get a new ticket and reconnect.",
+    wire.Retry.BACK_OFF.value: "Wait, longer each time; then get a new ticket and reconnect.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A scheme of a channel, with the code that connects."""
+
+    scheme: Scheme
+    snippets: tuple[Snippet, ...]
+
+
+@dataclass(frozen=True)
+class Channel:
+    id: str
+    address: str
+    title: str
+    summary: SafeString
+    description: SafeString
+    websocket: bool
+    url: str
+    parameters: tuple[Parameter, ...]
+    schemes: tuple[Scheme, ...]
+    anonymous: bool
+    operations: tuple[Operation, ...]
+    messages: tuple[Message, ...]
+    close_codes: tuple[CloseCode, ...]
+    choices: tuple[Choice, ...]
+    ready_frame: bool
+    """Whether the client is authenticated at `ticketauth.ready`, and not before."""
+
+    @property
+    def anchor(self) -> str:
+        return f"channel-{self.id}"
+
+
+@dataclass(frozen=True)
+class Page:
+    title: str
+    version: str
+    description: SafeString
+    contact: Mapping[str, str]
+    license: Mapping[str, str]
+    external_docs: Mapping[str, str]
+    servers: tuple[Server, ...]
+    schemes: tuple[Scheme, ...]
+    endpoints: tuple[Channel, ...]
+    """Channels of HTTP: the ticket endpoint."""
+    channels: tuple[Channel, ...]
+
+    @cached_property
+    def tickets(self) -> Channel | None:
+        """The ticket endpoint, where the project routes it."""
+        return next((channel for channel in self.endpoints if channel.id == "tickets"), None)
+
+
+def page(document: Document) -> Page:
+    """All that the page shows."""
+    return _Reader(document).page()
+
+
+class _Reader:
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._parts = document.get("components", {})
+        self._schemes = {id_: _scheme(id_, part) for id_, part in self._parts.get("securitySchemes", {}).items()}
+
+    def page(self) -> Page:
+        info = self._document["info"]
+        channels = [self._channel(id_, part) for id_, part in self._document.get("channels", {}).items()]
+        return Page(
+            title=info["title"],
+            version=info["version"],
+            description=render(info.get("description", "")),
+            contact=info.get("contact", {}),
+            license=info.get("license", {}),
+            external_docs=self._resolved(info.get("externalDocs", {})),
+            servers=tuple(self._server(id_, part) for id_, part in self._document.get("servers", {}).items()),
+            schemes=tuple(self._schemes.values()),
+            endpoints=tuple(channel for channel in channels if not channel.websocket),
+            channels=tuple(channel for channel in channels if channel.websocket),
+        )
+
+    def _resolved(self, part: Any) -> Any:
+        return resolve(self._document, part)[0]
+
+    def _server(self, id_: str, part: Any) -> Server:
+        return Server(
+            id=id_,
+            url=_url(part),
+            protocol=part["protocol"],
+            title=part.get("title", ""),
+            description=render(part.get("description", "")),
+            schemes=self._schemes_of(part.get("security", ())),
+        )
+
+    def _schemes_of(self, security: Any) -> tuple[Scheme, ...]:
+        ids = [entry["$ref"].rpartition("/")[2] for entry in security if "$ref" in entry]
+        return tuple(self._schemes[id_] for id_ in ids if id_ in self._schemes)
+
+    def _channel(self, id_: str, part: Any) -> Channel:
+        server = self._server_of(part)
+        messages = {name: self._message(id_, name, ref) for name, ref in part.get("messages", {}).items()}
+        bare = Channel(
+            id=id_,
+            address=part["address"],
+            title=part.get("title", id_),
+            summary=inline(part.get("summary", "")),
+            description=render(part.get("description", "")),
+            websocket=server["protocol"] in {"ws", "wss"},
+            url=_url(server) + part["address"],
+            parameters=tuple(_parameter(name, self._resolved(p)) for name, p in part.get("parameters", {}).items()),
+            schemes=self._accepted(part, server),
+            anonymous=bool(part.get("x-anonymous")),
+            operations=(),
+            messages=tuple(messages.values()),
+            close_codes=tuple(_close_code(code, told) for code, told in part.get("x-close-codes", {}).items()),
+            choices=(),
+            ready_frame=any(_is_ready(message) for message in messages.values()),
+        )
+        with_operations = replace(bare, operations=tuple(self._operations(bare, messages)))
+        return replace(with_operations, choices=tuple(self._choices(with_operations)))
+
+    def _server_of(self, part: Any) -> Any:
+        servers = part.get("servers") or list(self._document["servers"].values())
+        return self._resolved(servers[0])
+
+    def _accepted(self, part: Any, server: Any) -> tuple[Scheme, ...]:
+        if "x-security" in part:
+            return tuple(self._schemes[id_] for id_ in part["x-security"] if id_ in self._schemes)
+        return self._schemes_of(server.get("security", ()))
+
+    def _message(self, channel: str, id_: str, part: Any) -> Message:
+        found = self._resolved(part)
+        anchor = f"message-{channel}-{id_}"
+        payload = found.get("payload", {})
+        plain = self._resolved(payload)
+        return Message(
+            id=id_,
+            anchor=anchor,
+            name=found.get("name", id_),
+            title=found.get("title", found.get("name", id_)),
+            summary=inline(found.get("summary", "")),
+            description=render(found.get("description", ""), 5),
+            content_type=found.get("contentType", self._document.get("defaultContentType", "")),
+            status=found.get("bindings", {}).get("http", {}).get("statusCode"),
+            correlation=self._resolved(found.get("correlationId", {})).get("location", "").rpartition("#/")[2],
+            fields=tuple(rows(self._document, payload, anchor)) if payload else (),
+            is_closed=isinstance(plain, Mapping) and plain.get("additionalProperties") is False,
+            examples=tuple(
+                Example(example.get("name", ""), pretty(example["payload"]))
+                for example in found.get("examples", ())
+                if "payload" in example
+            ),
+            payload=plain if isinstance(plain, Mapping) else {},
+        )
+
+    def _operations(self, channel: Channel, messages: Mapping[str, Message]) -> Iterator[Operation]:
+        seen: set[str] = set()
+
+        def shown(references: Any) -> tuple[Shown, ...]:
+            found = [messages[reference["$ref"].rpartition("/")[2]] for reference in references]
+            result = tuple(Shown(message, message.id not in seen) for message in found)
+            seen.update(message.id for message in found)
+            return result
+
+        for id_, part in self._document.get("operations", {}).items():
+            if part["channel"]["$ref"].rpartition("/")[2] != channel.id:
+                continue
+            yield Operation(
+                id=id_,
+                title=part.get("title", id_),
+                summary=inline(part.get("summary", "")),
+                description=render(part.get("description", ""), 4),
+                action=part["action"],
+                method=part.get("bindings", {}).get("http", {}).get("method", ""),
+                messages=shown(part.get("messages", ())),
+                replies=shown(part.get("reply", {}).get("messages", ())),
+                schemes=self._schemes_of(part.get("security", ())),
+            )
+
+    def _choices(self, channel: Channel) -> Iterator[Choice]:
+        if not channel.websocket:
+            return
+        connection = self._connection(channel)
+        for scheme in channel.schemes:
+            yield Choice(scheme, tuple(snippets(connection, scheme.credential)))
+
+    def _connection(self, channel: Channel) -> Connection:
+        tickets = self._document["channels"].get("tickets")
+        server = self._server_of(tickets) if tickets else None
+        path, url = _with_examples(channel)
+        return Connection(
+            url=url,
+            path=path if tickets and self._names_path(tickets) else "",
+            tickets=_url(server) + tickets["address"] if server else "",
+            origin=_http(channel.url),
+            first_message=_first_message(channel),
+            ready_frame=channel.ready_frame,
+        )
+
+    def _names_path(self, tickets: Any) -> bool:
+        """Whether a request for a ticket may say for which path."""
+        messages = [self._resolved(message) for message in tickets.get("messages", {}).values()]
+        return any("path" in self._resolved(message.get("payload", {})).get("properties", {}) for message in messages)
+
+
+def _url(server: Any) -> str:
+    return f"{server['protocol']}://{server['host']}{server.get('pathname', '')}"
+
+
+def _http(url: str) -> str:
+    """The origin of the pages of the host that has a socket."""
+    parts = urlsplit(url)
+    return f"{'https' if parts.scheme == 'wss' else 'http'}://{parts.netloc}"
+
+
+def _with_examples(channel: Channel) -> tuple[str, str]:
+    """Path and address of a channel, with an example or a name for each parameter."""
+    values = {p.name: p.examples[0] if p.examples else p.name.upper() for p in channel.parameters}
+    path = _PARAMETER.sub(lambda found: values.get(found[1], found[1].upper()), channel.address)
+    parts = urlsplit(channel.url)
+    return path, f"{parts.scheme}://{parts.netloc}{quote(path)}"
+
+
+_PARAMETER = re.compile(r"\{([^{}]+)\}")
+
+
+def _first_message(channel: Channel) -> str:
+    """What a client may send, on one line; any text where everything may be sent."""
+    received = [operation for operation in channel.operations if operation.from_client]
+    for operation in received:
+        for shown in operation.messages:
+            for example in shown.message.examples:
+                return json.dumps(json.loads(example.json), ensure_ascii=False)
+    return "hello" if any(not operation.messages for operation in received) else ""
+
+
+def _is_ready(message: Message) -> bool:
+    kind = message.payload.get("properties", {}).get("type", {})
+    return isinstance(kind, Mapping) and kind.get("const") == wire.READY
+
+
+def _parameter(name: str, part: Any) -> Parameter:
+    return Parameter(
+        name=name,
+        description=render(part.get("description", ""), 5),
+        examples=tuple(str(example) for example in part.get("examples", ())),
+        values=tuple(str(value) for value in part.get("enum", ())),
+        default=str(part.get("default", "")),
+    )
+
+
+def _close_code(code: str, told: Any) -> CloseCode:
+    if isinstance(told, str):
+        return CloseCode(code, None, inline(told), "")
+    return CloseCode(code, told.get("status"), inline(told.get("meaning", "")), told.get("retry", ""))
+
+
+_TITLES = {
+    "ticket_query": "Ticket in the query",
+    "ticket_subprotocol": "Ticket in the subprotocol",
+    "ticket_header": "Ticket in a header",
+    "jwt_header": "JWT in a header",
+    "jwt_cookie": "JWT in a cookie",
+    "jwt_query": "JWT in the query",
+    "session": "Session cookie",
+}
+
+
+def _scheme(id_: str, part: Any) -> Scheme:
+    method = part.get("x-scheme", id_)
+    credential = _credential(method, part)
+    return Scheme(
+        id=id_,
+        method=method,
+        title=part.get("title") or _TITLES.get(method, id_),
+        carried=_carried(credential),
+        description=render(part.get("description", ""), 4),
+        weakness=inline(WEAKNESSES.get(method, "")),
+        credential=credential,
+    )
+
+
+def _credential(method: str, part: Any) -> Credential:
+    source: Any = "credential"
+    if method.startswith("ticket_"):
+        source = "ticket"
+    elif method.startswith("jwt_"):
+        source = "token"
+    elif method == "session":
+        source = "session"
+    if method == "ticket_subprotocol":
+        return Credential(source, "subprotocol", "Sec-WebSocket-Protocol")
+    if method == "ticket_header":
+        return Credential(source, "header", "Authorization", "Ticket ")
+    if part.get("type") == "http":
+        return Credential(source, "header", "Authorization", f"{part['scheme'].capitalize()} ")
+    return Credential(source, part.get("in", "header"), part.get("name", "Authorization"))
+
+
+_SENT = {"ticket": "<ticket>", "token": "<access token>", "session": "<session key>", "credential": "<credential>"}
+
+
+def _carried(credential: Credential) -> str:
+    value = _SENT[credential.source]
+    return {
+        "query": f"?{credential.name}={value}",
+        "header": f"{credential.name}: {credential.prefix}{value}",
+        "cookie": f"Cookie: {credential.name}={value}",
+        "subprotocol": f"Sec-WebSocket-Protocol: {wire.SUBPROTOCOL}, {wire.SUBPROTOCOL_TICKET_PREFIX}{value}",
+    }[credential.place]
