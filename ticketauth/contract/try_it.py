@@ -167,7 +167,7 @@ def _action(request: HttpRequest) -> str:
     except ValueError:
         body = None
     action = body.get("action") if isinstance(body, dict) else None
-    if action not in {"set", "clear"}:
+    if action not in ("set", "clear"):
         raise Malformed("action", 'Expected {"action": "set"} or {"action": "clear"}.')
     return str(action)
 

@@ -1,7 +1,6 @@
 /** The cookie with a JWT: the server sets and clears it, for a script neither can nor should. */
 
 import { el, say, switchOff, isOff } from "./try-dom.js";
-import { clock } from "./try-explain.js";
 import { isBusy } from "./try-machine.js";
 import { comesFirst } from "./try-methods.js";
 
@@ -31,9 +30,8 @@ export class CookieView {
     switchOff(this.button, !ours || isBusy(this.panel.state));
   }
 
-  async #clear() {
+  #clear() {
     if (isOff(this.button)) return;
-    const answer = await this.panel.page.clearCookie(true);
-    if (!answer?.ok) say(this.text, `It could not be cleared${answer?.retryAfter ? ` (try again in ${clock(answer.retryAfter)})` : ""}. It ends with its token.`);
+    this.panel.clearCookie(true);
   }
 }

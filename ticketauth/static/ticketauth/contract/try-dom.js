@@ -22,6 +22,12 @@ export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Hide an element, and pass the focus on if it was in there. */
+export function conceal(element, hidden, heir) {
+  if (hidden && element.contains(document.activeElement)) heir.focus();
+  element.hidden = hidden;
+}
+
 /** Unlike `disabled`, this does not take the focus away. Whoever listens to the click asks `isOff`. */
 export function switchOff(button, off) {
   if (off) button.setAttribute("aria-disabled", "true");

@@ -78,7 +78,7 @@ function closed({ by, code, reason, during }, { closes, method }) {
 
 const adviceOf = (retry, method) => {
   const advice = ADVICE[retry] ?? retry;
-  return method === "ticket" ? advice : advice.replace("Get a new ticket and connect", "Renew the credential and connect").replace("get a new ticket and connect", "connect");
+  return method === "ticket" ? advice : advice.replace("Get a new ticket and", "See that the credential is good, and").replace("get a new ticket and connect", "connect");
 };
 
 const NOT_AUTHENTICATED = {
@@ -113,6 +113,8 @@ const OTHER = () => ["bad", "The server refused", "Do not try again by yourself:
 
 const REFUSALS = {
   0: () => ["bad", "The server cannot be reached", LOST],
+  "0 late": () => ["bad", "No answer within 10 seconds", LOST],
+  "401 no_token": () => ["bad", "Nobody is logged in here", "Log in, or paste a token, then connect."],
   400: () => ["bad", "The request was not understood", "Stop: this is a bug, or the path leads to no WebSocket."],
   401: ({ byToken, method }) =>
     byToken || method !== "ticket"

@@ -35,7 +35,7 @@ export class LogView {
     return el(
       "section.try-log",
       { "aria-labelledby": `${id}-title` },
-      el("div.try-log-head", {}, el("h5", { id: `${id}-title` }, "Log"), this.count),
+      el("div.try-log-head", {}, el("h4", { id: `${id}-title` }, "Log"), this.count),
       el(
         "div.try-log-tools.form",
         {},

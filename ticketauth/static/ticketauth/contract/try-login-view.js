@@ -1,6 +1,6 @@
 /** Logs in with user name and password, or takes a token that is pasted. */
 
-import { el, field, isOff, say, switchOff } from "./try-dom.js";
+import { conceal, el, field, isOff, say, switchOff } from "./try-dom.js";
 import { clock, explainLogin } from "./try-explain.js";
 import { forget, keep, keepPasted, left, login } from "./try-login.js";
 import { Wait } from "./try-wait.js";
@@ -23,13 +23,11 @@ export class LoginView {
     this.off = el("button.button-quiet", { type: "button", onclick: () => this.#forget() }, "Forget the token");
     this.held = el("div.try-row", {}, el("p", {}, this.who, this.rest), this.off);
     this.element = el("div.try-identity", {}, this.forms, this.held);
-    this.render();
   }
 
   render() {
     const now = login();
-    if (now && this.forms.contains(document.activeElement)) this.after().focus();
-    this.forms.hidden = Boolean(now);
+    conceal(this.forms, Boolean(now), this.after());
     this.held.hidden = !now;
     if (now) say(this.who, now.name ? `Logged in here as ${now.name}.` : "A token is held.");
     this.tick();

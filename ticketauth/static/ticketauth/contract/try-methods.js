@@ -10,13 +10,14 @@ const WORDS = {
 /**
  * @param {import("./try-document.js").Channel} channel
  * @param {object} seen The server's state.
+ * @param {string} endpoint The ticket endpoint's address, "" where there is none.
  * @returns {{value: string, label: string, code: string, off?: string}[]} `off` says why.
  */
-export function methodsOf(channel, seen) {
+export function methodsOf(channel, seen, endpoint) {
   const takes = (method) => channel.schemes.some(({ word }) => WORDS[method].includes(word));
   const { names } = seen;
   const offered = [
-    { value: "ticket", label: "Ticket", code: `?${names.ticket}=` },
+    { value: "ticket", label: "Ticket", code: ticketName(channel, names), off: endpoint ? "" : "this project has no ticket endpoint." },
     { value: "session", label: "Session cookie", code: names.session },
     { value: "cookie", label: "Cookie JWT", code: names.cookie },
   ].filter(({ value }) => takes(value));
@@ -24,6 +25,11 @@ export function methodsOf(channel, seen) {
   const nobody = channel.anonymous ? [{ value: "none", label: "None", code: "" }] : [];
   return [...offered, query, ...nobody];
 }
+
+const ticketName = (channel, names) => (inQuery(channel) ? `?${names.ticket}=` : "Sec-WebSocket-Protocol");
+
+/** Whether a ticket may travel in the address; else it goes by subprotocol. */
+export const inQuery = (channel) => channel.schemes.some(({ word }) => word === "ticket_query");
 
 function whyNot({ jwt_query: on }) {
   return on

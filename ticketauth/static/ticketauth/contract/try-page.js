@@ -15,6 +15,7 @@ export class Page {
     this.panels = [];
     this.settled = Promise.resolve();
     this.isClearing = false;
+    this.usesCookie = false;
     this.cookieToken = "";
   }
 
@@ -45,6 +46,7 @@ export class Page {
     if (!answer.ok) return answer;
     const { sent, ours, foreign } = this.seen.cookie ?? {};
     const token = login()?.token ?? "";
+    this.usesCookie = true;
     if (foreign || (sent && ours && (!token || token === this.cookieToken))) return answer;
     if (!token) return { ok: false, status: 401, code: "no_token", detail: "", retryAfter: 0 };
     const set = await this.server.setCookie(token, signal);
@@ -55,7 +57,8 @@ export class Page {
 
   /** Take the panel's cookie away, unless a panel still wants it; `anyway` where the user says so. */
   clearCookie(anyway = false) {
-    if (!anyway && !this.#mayClear()) return this.settled;
+    if (!anyway && !this.#mayClear()) return null;
+    this.usesCookie = false;
     this.cookieToken = "";
     this.isClearing = true;
     this.settled = this.server.clearCookie().then((answer) => {
@@ -69,8 +72,8 @@ export class Page {
   /** The page goes away. */
   leave() {
     for (const panel of this.panels) panel.leave();
-    if (this.seen?.cookie?.ours && this.cookieToken) this.server.clearCookieInPassing();
-    this.cookieToken = "";
+    if (this.seen?.cookie?.ours && this.usesCookie) this.server.clearCookieInPassing();
+    this.usesCookie = false;
   }
 
   #mayClear() {

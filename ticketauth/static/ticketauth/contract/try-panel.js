@@ -10,7 +10,7 @@ import { forget, login, onLogin } from "./try-login.js";
 import { LogView } from "./try-log-view.js";
 import { LoginView } from "./try-login-view.js";
 import { isBusy } from "./try-machine.js";
-import { methodsOf } from "./try-methods.js";
+import { inQuery, methodsOf } from "./try-methods.js";
 import { learn } from "./try-secrets.js";
 import { SessionView } from "./try-session-view.js";
 import { Ticket } from "./try-ticket.js";
@@ -36,7 +36,7 @@ export class Panel {
   constructor(id, page) {
     this.page = page;
     this.channel = channelOf(page.root, id);
-    this.methods = methodsOf(this.channel, page.seen);
+    this.methods = methodsOf(this.channel, page.seen, ticketUrl(page.root));
     this.method = this.methods.find(({ off }) => !off)?.value ?? "";
     this.ticket = null;
     this.connection = new Connection({
@@ -104,12 +104,19 @@ export class Panel {
 
   #choose(method) {
     const before = this.method;
-    this.method = method;
+    this.logView.log.note(`Method: ${this.methods.find(({ value }) => value === method).label}.`);
     this.ticket = null;
     this.connection.send({ type: "reset" });
-    if (before === "cookie") this.page.clearCookie();
-    this.page.refresh();
+    this.method = method;
+    if (before === "cookie") this.clearCookie();
+    else this.page.refresh();
     this.render();
+  }
+
+  /** `anyway`: even while a panel uses it. */
+  async clearCookie(anyway = false) {
+    const answer = await this.page.clearCookie(anyway);
+    if (answer) this.logView.log.note(answer.ok ? "The cookie is cleared." : "The cookie could not be cleared. It ends with its token.");
   }
 
   async #get(signal) {
@@ -143,14 +150,10 @@ export class Panel {
     if (this.method === "query") url.searchParams.set(this.#name("query"), login().token);
     if (this.method === "ticket") {
       const value = this.ticket.spend();
-      if (this.#inQuery) url.searchParams.set(this.#name("ticket"), value);
+      if (inQuery(this.channel)) url.searchParams.set(this.#name("ticket"), value);
       else protocols.splice(0, 1, SUBPROTOCOL, `ticketauth.ticket.${value}`);
     }
     return { url: url.href, protocols };
-  }
-
-  get #inQuery() {
-    return this.channel.schemes.some(({ word }) => word === "ticket_query");
   }
 
   #name(method) {
@@ -194,9 +197,16 @@ export class Panel {
     const lost = outcome.kind === "failed" || outcome.code === 1006;
     if (lost || outcome.code === 4401) around.reachable = (await this.page.refresh()).status > 0;
     if (this.state.attempt !== attempt) return;
+    if (outcome.code === 4401) this.#dropCredential();
     const words = explain(outcome, around);
     this.logView.log.note([`${words.title}.`, ...words.lines].join("\n"));
     this.#tell(words);
+  }
+
+  /** What the server did not take is not shown to it again. */
+  #dropCredential() {
+    if (this.method === "cookie" && this.page.seen.cookie?.ours) this.clearCookie(true);
+    if (this.method === "cookie" || this.method === "query") forget();
   }
 
   #tell(words) {
@@ -240,7 +250,7 @@ export class Panel {
 
   #shownAddress() {
     const { protocol, host } = location;
-    const name = { ticket: this.#inQuery ? this.#name("ticket") : "", query: this.#name("query") }[this.method];
+    const name = { ticket: inQuery(this.channel) ? this.#name("ticket") : "", query: this.#name("query") }[this.method];
     const query = name ? `?${name}=‹${this.method === "query" ? "token" : "ticket"}›` : "";
     return `${protocol.replace("http", "ws")}//${host}${this.path.encoded}${query}`;
   }
@@ -263,7 +273,7 @@ export class Panel {
       "div.try-panel",
       {},
       this.#buildMethods(id),
-      el("div.try-method", {}, this.ticketView.element, this.sessionView.element, this.loginView.element, this.cookieView.element, this.nobody),
+      el("div.try-method", {}, this.ticketView.sources, this.sessionView.element, this.loginView.element, this.ticketView.element, this.cookieView.element, this.nobody),
       this.#buildConnect(id),
       this.composer.element,
       this.logView.element,

@@ -1,6 +1,6 @@
 /** Who is logged in by session. The panel looks, and changes nothing. */
 
-import { el, say } from "./try-dom.js";
+import { conceal, el, say } from "./try-dom.js";
 import { comesFirst } from "./try-methods.js";
 
 export class SessionView {
@@ -16,7 +16,7 @@ export class SessionView {
   render() {
     const { user, login_url: url, names, cookie } = this.panel.page.seen;
     say(this.who, user ? `Logged in by session as ${user}.` : "Nobody is logged in by session.");
-    this.link.hidden = Boolean(user);
+    conceal(this.link, Boolean(user), this.panel.connectButton);
     const there = new URL(url, location.href);
     there.searchParams.set("next", `${location.pathname}#${this.panel.element?.parentElement?.id ?? ""}`);
     this.link.href = there.href;

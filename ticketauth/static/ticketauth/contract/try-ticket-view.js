@@ -1,7 +1,8 @@
 /** The ticket that is held: masked, counted down, with its state. */
 
-import { choice, el, say } from "./try-dom.js";
+import { choice, el, say, switchOff } from "./try-dom.js";
 import { clock } from "./try-explain.js";
+import { isBusy } from "./try-machine.js";
 
 const STATES = {
   none: ["", "None yet. Connect takes one by itself."],
@@ -15,19 +16,21 @@ export class TicketView {
   constructor(id, panel, get) {
     this.panel = panel;
     this.source = panel.page.seen.user ? "session" : "token";
-    const sources = [{ value: "token", label: "Log in here" }, { value: "session", label: "Use the session" }];
+    const sources = [{ value: "token", label: "A login here" }, { value: "session", label: "The session" }];
     this.sources = choice(`${id}-source`, "Asked for with", sources, (source) => this.#choose(source));
     this.sources.choose(this.source);
     this.value = el("code.try-ticket-value", { translate: "no" });
     this.badge = el("span.try-state", { role: "status" });
     this.rest = el("span.try-count", {});
     this.meter = el("progress", { max: "1", value: "0", "aria-hidden": "true" });
-    const button = el("button.button-quiet", { type: "button", onclick: get }, "Get ticket");
+    this.button = el("button.button-quiet", { type: "button", onclick: get }, "Get ticket");
     const line = el("p", {}, el("span.try-label", {}, "Ticket"), this.value, this.badge, this.rest);
-    this.element = el("div.try-ticket", {}, this.sources, el("div.try-row", {}, line, button), this.meter);
+    this.element = el("div.try-ticket", {}, el("div.try-row", {}, line, this.button), this.meter);
   }
 
   render() {
+    this.sources.hidden = this.element.hidden;
+    switchOff(this.button, isBusy(this.panel.state));
     this.tick();
   }
 
