@@ -12,6 +12,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("ws/", include("ticketauth.contract.urls")),
     path("", include("api.urls")),
+    path("ws/", include("ticketauth.contract.urls")),
 ]
 
 handler400 = "api.errors.bad_request"

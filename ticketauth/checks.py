@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from django.conf import settings
@@ -12,7 +13,7 @@ from django.core.checks import Warning as CheckWarning
 from django.utils.module_loading import import_string
 from rest_framework_simplejwt import settings as simplejwt
 
-from . import conf
+from . import conf, routing
 from .exceptions import Misconfigured
 from .stores.redis import configured_server
 
@@ -231,3 +232,54 @@ def signing_key_is_strong() -> Iterable[CheckMessage]:
         "to it (by default it is SECRET_KEY).",
         id="ticketauth.W010" if settings.DEBUG else "ticketauth.E010",
     )
+
+
+def _mistakes(name: str, id: str) -> Iterator[CheckMessage]:  # noqa: A002 -- Django's word
+    """What is wrong in the contract, where the project has one: that is optional, and so is what it is made with."""
+    if find_spec("pydantic") is None or getattr(settings, "ASGI_APPLICATION", None) is None:
+        return
+    from .asyncapi import mistakes
+
+    try:
+        application = routing.project_application()
+    except (ImportError, Misconfigured):
+        return  # E012 says so.
+    for sentence, hint in getattr(mistakes, name)(application):
+        yield Error(sentence, hint=hint, id=id)
+
+
+@_check
+def routing_can_be_read() -> Iterable[CheckMessage]:
+    """E012: what `ASGI_APPLICATION` names cannot be imported."""
+    try:
+        routing.project_application()
+    except (ImportError, Misconfigured) as error:
+        yield Error(
+            f"ASGI_APPLICATION cannot be imported: {error}.",
+            hint="Set it to what the server is started with, such as 'mysite.asgi.application'.",
+            id="ticketauth.E012",
+        )
+
+
+@_check
+def routes_have_their_ids() -> Iterable[CheckMessage]:
+    """E013: two routes have one id in the AsyncAPI document."""
+    return _mistakes("same_ids", "ticketauth.E013")
+
+
+@_check
+def parameters_are_those_of_the_path() -> Iterable[CheckMessage]:
+    """E014: a consumer describes other parameters than its path has."""
+    return _mistakes("wrong_parameters", "ticketauth.E014")
+
+
+@_check
+def examples_are_valid() -> Iterable[CheckMessage]:
+    """E015: an example of a message breaks the schema of that message."""
+    return _mistakes("wrong_examples", "ticketauth.E015")
+
+
+@_check
+def handlers_are_typed() -> Iterable[CheckMessage]:
+    """E016: a typed handler takes or answers what is no message, or messages cannot be told apart."""
+    return _mistakes("unreadable", "ticketauth.E016")

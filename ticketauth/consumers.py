@@ -188,9 +188,12 @@ def _models(consumer: Consumer, name: str, hint: Any) -> Models:
     models = tuple(kind for kind in kinds if kind is not NoneType)
     for kind in models:
         if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-            raise Misconfigured(
-                f"{_name(consumer)}.{name}: {kind!r} is no pydantic model, so nothing says what is sent."
-            )
+            said = f"{kind!r} is no pydantic model, so nothing says what is sent"
+            raise Misconfigured(f"{_name(consumer)}.{name}: {said}.")
+        try:
+            kind.model_rebuild()
+        except (PydanticUserError, NameError) as error:
+            raise Misconfigured(f"{_name(consumer)}.{name}: {kind.__name__} cannot be read: {error}.") from None
     return models
 
 

@@ -93,12 +93,17 @@ def _below(here: Route, route: Any) -> Route:
 
 _UNNAMED = "{arg"
 _CONVERTED = re.compile(r"<(?:[^>:]+:)?([^>]+)>")
+WHOLE_NUMBER = "A whole number."
+TEXT = "Text without `/`."
+SLUG = "Letters, digits, `-` and `_`."
+UUID = "A UUID in lower case."
+PATH = "Text that may have `/` in it."
 _CONVERTERS = {
-    converters.IntConverter: "A whole number.",
-    converters.StringConverter: "Text without `/`.",
-    converters.SlugConverter: "Letters, digits, `-` and `_`.",
-    converters.UUIDConverter: "A UUID in lower case.",
-    converters.PathConverter: "Text that may have `/` in it.",
+    converters.IntConverter: WHOLE_NUMBER,
+    converters.StringConverter: TEXT,
+    converters.SlugConverter: SLUG,
+    converters.UUIDConverter: UUID,
+    converters.PathConverter: PATH,
 }
 
 

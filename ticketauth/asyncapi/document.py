@@ -111,7 +111,6 @@ def _servers(contract: Contract, union: Iterable[str], asked: Iterable[str]) -> 
 
 def _channel(channel: Channel) -> Object:
     named = [name for operation in channel.operations for name in (*operation.messages, *operation.replies)]
-    parameters = {name: _parameter(said) for name, said in channel.parameters.items()}
     summary, rest = sentences(channel.doc)
     return filled(
         address=channel.address,
@@ -119,7 +118,7 @@ def _channel(channel: Channel) -> Object:
         summary=summary,
         description=rest,
         servers=[ref("servers", "websocket")],
-        parameters=parameters,
+        parameters=dict(channel.parameters),
         bindings={"ws": _handshake(channel)},
         messages={name: ref("components", "messages", name) for name in dict.fromkeys(named)},
     ) | {
@@ -127,13 +126,6 @@ def _channel(channel: Channel) -> Object:
         "x-security": [scheme.id for scheme in channel.schemes],
         "x-anonymous": channel.anonymous,
     }
-
-
-def _parameter(said: str) -> Object:
-    return filled(description=said, examples=_PARAMETER_EXAMPLES.get(said))
-
-
-_PARAMETER_EXAMPLES = {"A whole number.": ["42"]}
 
 
 def _handshake(channel: Channel) -> Object:
@@ -210,7 +202,7 @@ def _message(message: Message) -> Object:
     summary, rest = sentences(message.doc)
     return filled(
         name=message.name,
-        title=message.id,
+        title=message.title,
         summary=summary,
         description=rest,
         contentType="application/json",

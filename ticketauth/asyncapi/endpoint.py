@@ -11,10 +11,17 @@ CHANNEL = "tickets"
 _TEXT: dict[str, Any] = {"type": "string"}
 
 MESSAGES = (
-    Message("TicketRequest", "TicketRequest", "For which path a ticket is wanted.", [{"path": "/ws/events/"}]),
+    Message(
+        "TicketRequest",
+        "TicketRequest",
+        "Ticket request",
+        "For which path a ticket is wanted.",
+        [{"path": "/ws/events/"}],
+    ),
     Message(
         "TicketIssued",
         "TicketIssued",
+        "Ticket issued",
         "A ticket. It works once.",
         [
             {
@@ -27,6 +34,7 @@ MESSAGES = (
     Message(
         "TicketRefused",
         "TicketRefused",
+        "Ticket refused",
         "No ticket: an `application/problem+json` body (RFC 9457), with status 400, 401, 403, 415, 429 or 503.",
         [
             {

@@ -21,6 +21,7 @@ class Message:
     Attributes:
         id: The name of its schema.
         name: The word on the wire, as far as it has one.
+        title: A word for a person.
         doc: What it is for.
         examples: At least one where one could be made.
         correlated: Whether its `id` ties question and answer together.
@@ -28,6 +29,7 @@ class Message:
 
     id: str
     name: str
+    title: str
     doc: str
     examples: Sequence[Any] = ()
     correlated: bool = False
@@ -63,7 +65,7 @@ class Channel:
         address: With parameters in braces.
         title: A word for a person.
         doc: What it is for.
-        parameters: A sentence for each.
+        parameters: A Parameter Object for each.
         schemes: Those that its handshake accepts.
         anonymous: Whether a handshake without a credential is let in.
         guarded: Whether it is ours that lets in and refuses, with our close codes.
@@ -74,7 +76,7 @@ class Channel:
     address: str
     title: str
     doc: str
-    parameters: Mapping[str, str]
+    parameters: Mapping[str, Object]
     schemes: Sequence[SecurityScheme]
     anonymous: bool
     guarded: bool

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ from ticketauth.serializers import LONGEST_PATH
 from ticketauth.types import SecurityScheme
 
 from . import document as asyncapi
-from . import endpoint, schemas
+from . import schemas
 from .parts import Channel, Contract, Message, Object, Operation, TicketEndpoint
 from .schemas import Directed, Schema
 
@@ -90,12 +89,27 @@ def _channel(route: Route, names: dict[Directed, str]) -> Channel:
         address=route.address,
         title=_title(consumer),
         doc=_doc(consumer),
-        parameters={**route.parameters, **described},
+        parameters={name: _parameter(said, described.get(name, said)) for name, said in route.parameters.items()},
         schemes=_schemes(gate),
         anonymous=gate is None or isinstance(gate, AuthMiddleware) or not gate.required,
         guarded=isinstance(gate, TicketAuthMiddleware),
         operations=list(_operations(channel_id(route), consumer, names)),
     )
+
+
+def _parameter(routed: str, said: str) -> Object:
+    """A Parameter Object: what the consumer says, else what the routing says."""
+    example = _EXAMPLES.get(routed)
+    return {"description": said, **({"examples": [example]} if example else {})}
+
+
+_EXAMPLES = {
+    routing.WHOLE_NUMBER: "42",
+    routing.SLUG: "blue-room",
+    routing.TEXT: "blue",
+    routing.UUID: "0b8d7f0e-4c1a-4b52-9a54-6f4b6f5f6a10",
+    routing.PATH: "blue/room",
+}
 
 
 def _gate(route: Route) -> Any:
@@ -117,7 +131,9 @@ def _title(consumer: Any) -> str:
 
 
 def _spaced(name: str) -> str:
-    """`RoomEvents` and `room_events` as words."""
+    """`RoomEvents` and `room_events` as words; `Box[int]` as it is."""
+    if not name.isidentifier():
+        return name
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|_", " ", name).split()
     return " ".join([*(word.capitalize() for word in words[:1]), *(word.lower() for word in words[1:])])
 
@@ -155,7 +171,9 @@ def _operations(channel: str, consumer: Any, names: dict[Directed, str]) -> Iter
         yield _received(f"receive{suffix}{_joined(['', *handled.name.split('_')])}", handled, names)
     for model in consumer.pushes:
         name = names[model, "serialization"]
-        yield Operation(f"send{suffix}{name}", "send", _spaced(model.__name__), _doc(model), [name])
+        yield Operation(
+            f"send{suffix}{name.removesuffix('-Output')}", "send", _spaced(model.__name__), _doc(model), [name]
+        )
 
 
 def _received(key: str, handled: Handled, names: dict[Directed, str]) -> Operation:
@@ -172,6 +190,7 @@ def _messages(routes: Sequence[Route], names: dict[Directed, str], components: d
         made[name] = Message(
             name,
             _word(schema) or model.__name__,
+            _spaced(model.__name__),
             _doc(model),
             schemas.examples(model, schema, components),
             any((model, way) in correlated for way in (mode, "validation", "serialization")),
@@ -225,15 +244,3 @@ def _ticket_request(given: conf.Settings) -> Schema:
         "properties": {"path": path},
         **({} if given.TICKET_CLAIMS else {"additionalProperties": False}),
     }
-
-
-# --- Mistakes
-
-
-def same_ids(application: Any) -> Iterator[tuple[str, list[str]]]:
-    """Ids that two routes have, and their addresses."""
-    routes = list(routing.walk(application))
-    counted = Counter([*(channel_id(route) for route in routes), endpoint.CHANNEL])
-    for key, count in counted.items():
-        if count > 1:
-            yield key, [route.address for route in routes if channel_id(route) == key]

@@ -36,7 +36,11 @@ _BY_FORMAT = {
 
 
 class _Generate(GenerateJsonSchema):
-    """Pydantic's own, without the titles that only repeat the names of fields."""
+    """Pydantic's own, without the titles that only repeat the names of fields, in the order of the model."""
+
+    def sort(self, value: Any, parent_key: str | None = None) -> Any:
+        """As it is."""
+        return value
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         """Never."""

@@ -7,13 +7,16 @@ import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urljoin
 
 from django.core.signals import setting_changed
+
+from ticketauth import conf
 
 from .page import Page, page
 
 KEPT = 16
-"""Documents. Where `PUBLIC_URLS` is empty, the `Host` header names the address, and whoever sends it may invent some."""
+"""Documents. Where `PUBLIC_URLS` is empty, the `Host` header names the address, and who sends it may invent some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ def as_yaml(base_url: str) -> Body:
 @functools.lru_cache(KEPT)
 def as_page(base_url: str) -> Page:
     """What the page shows of the document."""
-    return page(document(base_url))
+    token_url = conf.current().TOKEN_URL
+    return page(document(base_url), urljoin(base_url, token_url) if token_url else "")
 
 
 def _forget(**kwargs: object) -> None:

@@ -134,7 +134,7 @@ class _Walk:
             required=required,
             constraints=tuple(_constraints(plain)),
             values=tuple(_values(plain)),
-            default=_json(plain["default"]) if "default" in plain else "",
+            default=_json(plain["default"]) if "default" in plain and "const" not in plain else "",
             description=render(plain.get("description", ""), 5),
             deprecated=bool(plain.get("deprecated")),
         )

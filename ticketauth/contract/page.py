@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -17,7 +16,7 @@ from ticketauth import wire
 from .fields import Field, resolve, rows
 from .highlight import highlight, pretty
 from .markdown import inline, render
-from .snippets import Connection, Credential, Snippet, snippets
+from .snippets import Connection, Credential, Snippet, login, request, snippets
 
 Document = Mapping[str, Any]
 
@@ -108,10 +107,18 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A message where it is spoken of; in full only the first time within its channel."""
+    """A message where it is spoken of.
+
+    Attributes:
+        in_full: Only the first time within its channel.
+        named: Whether its title is another than the operation's.
+        told: Whether its summary is.
+    """
 
     message: Message
     in_full: bool
+    named: bool
+    told: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +172,7 @@ class Choice:
     snippets: tuple[Snippet, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Channel:
     id: str
     address: str
@@ -181,6 +188,8 @@ class Channel:
     messages: tuple[Message, ...]
     close_codes: tuple[CloseCode, ...]
     choices: tuple[Choice, ...]
+    request: Snippet | None
+    """For HTTP: code that asks."""
     ready_frame: bool
     """Whether the client is authenticated at `ticketauth.ready`, and not before."""
 
@@ -189,7 +198,7 @@ class Channel:
         return f"channel-{self.id}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Page:
     title: str
     version: str
@@ -203,15 +212,25 @@ class Page:
     """Channels of HTTP: the ticket endpoint."""
     channels: tuple[Channel, ...]
 
-    @cached_property
-    def tickets(self) -> Channel | None:
-        """The ticket endpoint, where the project routes it."""
-        return next((channel for channel in self.endpoints if channel.id == "tickets"), None)
+    login: Snippet | None
+    """Code that turns a password into an access token, where the project says how."""
 
 
-def page(document: Document) -> Page:
-    """All that the page shows."""
-    return _Reader(document).page()
+def page(document: Document, token_url: str = "") -> Page:
+    """All that the page shows.
+
+    Args:
+        document: AsyncAPI, as `ticketauth.asyncapi` makes it.
+        token_url: Address that turns user name and password into an access token; empty where there is none.
+    """
+    return replace(_Reader(document).page(), login=login(token_url) if token_url else None)
+
+
+_TICKETS = "tickets"
+"""The id of the ticket endpoint."""
+
+
+Messages = Mapping[str, Message]
 
 
 class _Reader:
@@ -234,6 +253,7 @@ class _Reader:
             schemes=tuple(self._schemes.values()),
             endpoints=tuple(channel for channel in channels if not channel.websocket),
             channels=tuple(channel for channel in channels if channel.websocket),
+            login=None,
         )
 
     def _resolved(self, part: Any) -> Any:
@@ -271,10 +291,13 @@ class _Reader:
             messages=tuple(messages.values()),
             close_codes=tuple(_close_code(code, told) for code, told in part.get("x-close-codes", {}).items()),
             choices=(),
+            request=None,
             ready_frame=any(_is_ready(message) for message in messages.values()),
         )
-        with_operations = replace(bare, operations=tuple(self._operations(bare, messages)))
-        return replace(with_operations, choices=tuple(self._choices(with_operations)))
+        channel = replace(bare, operations=tuple(self._operations(bare, messages)))
+        if channel.websocket:
+            return replace(channel, choices=tuple(self._choices(channel)))
+        return replace(channel, request=request(self._connection(channel)) if id_ == _TICKETS else None)
 
     def _server_of(self, part: Any) -> Any:
         servers = part.get("servers") or list(self._document["servers"].values())
@@ -310,39 +333,35 @@ class _Reader:
             payload=plain if isinstance(plain, Mapping) else {},
         )
 
-    def _operations(self, channel: Channel, messages: Mapping[str, Message]) -> Iterator[Operation]:
+    def _operations(self, channel: Channel, messages: Messages) -> Iterator[Operation]:
         seen: set[str] = set()
-
-        def shown(references: Any) -> tuple[Shown, ...]:
-            found = [messages[reference["$ref"].rpartition("/")[2]] for reference in references]
-            result = tuple(Shown(message, message.id not in seen) for message in found)
-            seen.update(message.id for message in found)
-            return result
-
         for id_, part in self._document.get("operations", {}).items():
-            if part["channel"]["$ref"].rpartition("/")[2] != channel.id:
-                continue
-            yield Operation(
-                id=id_,
-                title=part.get("title", id_),
-                summary=inline(part.get("summary", "")),
-                description=render(part.get("description", ""), 4),
-                action=part["action"],
-                method=part.get("bindings", {}).get("http", {}).get("method", ""),
-                messages=shown(part.get("messages", ())),
-                replies=shown(part.get("reply", {}).get("messages", ())),
-                schemes=self._schemes_of(part.get("security", ())),
-            )
+            if part["channel"]["$ref"].rpartition("/")[2] == channel.id:
+                yield self._operation(id_, part, messages, seen)
+
+    def _operation(self, id_: str, part: Any, messages: Messages, seen: set[str]) -> Operation:
+        bare = Operation(
+            id=id_,
+            title=part.get("title", id_),
+            summary=inline(part.get("summary", "")),
+            description=render(part.get("description", ""), 4),
+            action=part["action"],
+            method=part.get("bindings", {}).get("http", {}).get("method", ""),
+            messages=(),
+            replies=(),
+            schemes=self._schemes_of(part.get("security", ())),
+        )
+        said = tuple(_shown(bare, part.get("messages", ()), messages, seen))
+        answered = tuple(_shown(bare, part.get("reply", {}).get("messages", ()), messages, seen))
+        return replace(bare, messages=said, replies=answered)
 
     def _choices(self, channel: Channel) -> Iterator[Choice]:
-        if not channel.websocket:
-            return
         connection = self._connection(channel)
         for scheme in channel.schemes:
             yield Choice(scheme, tuple(snippets(connection, scheme.credential)))
 
     def _connection(self, channel: Channel) -> Connection:
-        tickets = self._document["channels"].get("tickets")
+        tickets = self._document["channels"].get(_TICKETS)
         server = self._server_of(tickets) if tickets else None
         path, url = _with_examples(channel)
         return Connection(
@@ -358,6 +377,18 @@ class _Reader:
         """Whether a request for a ticket may say for which path."""
         messages = [self._resolved(message) for message in tickets.get("messages", {}).values()]
         return any("path" in self._resolved(message.get("payload", {})).get("properties", {}) for message in messages)
+
+
+def _shown(operation: Operation, references: Any, messages: Messages, seen: set[str]) -> Iterator[Shown]:
+    for reference in references:
+        message = messages[reference["$ref"].rpartition("/")[2]]
+        yield Shown(
+            message,
+            in_full=message.id not in seen,
+            named=message.title != operation.title,
+            told=message.summary != operation.summary,
+        )
+        seen.add(message.id)
 
 
 def _url(server: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -129,19 +129,32 @@ def _bash(connection: Connection, credential: Credential) -> str:
     options = [f'-H "{name}: {text}"' for name, text in _header(connection, credential, value)]
     if credential.place == "subprotocol":
         options.append(f'--protocol "{", ".join(_offers(value))}"')
-    connect = " \\\n  ".join(["websocat", *options, f'"{_url(connection, credential, value)}"'])
+    address = f'"{_url(connection, credential, value)}"'
+    connect = " \\\n  ".join(["websocat", *options, address]) if options else f"websocat {address}"
     return f"{_bash_ticket(connection)}\n{connect}" if _asks(connection, credential) else connect
 
 
 def _bash_ticket(connection: Connection) -> str:
-    return "\n".join(
-        (
-            f"TICKET=$(curl -fsS -X POST {shlex.quote(connection.tickets)} \\",
-            '  -H "Authorization: Bearer $ACCESS_TOKEN" \\',
-            f"  -H 'Content-Type: application/json' -d {shlex.quote(_body(connection))} \\",
-            "  | jq -r .ticket_uuid)",
-        )
-    )
+    bearer = '-H "Authorization: Bearer $ACCESS_TOKEN"'
+    return _kept("TICKET", connection.tickets, (bearer,), _body(connection), "ticket_uuid")
+
+
+def _kept(variable: str, url: str, options: Sequence[str], body: str, member: str) -> str:
+    """A member of the answer to a POST, in a variable."""
+    sent = f"-H 'Content-Type: application/json' -d {shlex.quote(body)}"
+    lines = (f"{variable}=$(curl -fsS -X POST {shlex.quote(url)}", *options, sent, f"| jq -r .{member})")
+    return " \\\n  ".join(lines)
+
+
+def request(connection: Connection) -> Snippet:
+    """An access token becomes a ticket."""
+    return Snippet("bash", "curl", _bash_ticket(connection))
+
+
+def login(token_url: str) -> Snippet:
+    """User name and password become an access token."""
+    body = json.dumps({"username": "<user>", "password": "<password>"})
+    return Snippet("bash", "curl", _kept("ACCESS_TOKEN", token_url, (), body, "access"))
 
 
 # --- JavaScript

@@ -77,13 +77,15 @@ class DocumentView(APIView):
         body = type(self).body(base_url(request._request))
         response = HttpResponse(body.content, content_type=self.media_type)
         response["Content-Disposition"] = f'inline; filename="{self.file_name}"'
-        answer = get_conditional_response(request._request, etag=body.etag, response=response)
+        answer = get_conditional_response(request._request, etag=body.etag, response=response) or response
         answer["ETag"] = body.etag
         return answer
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         final = super().finalize_response(request, response, *args, **kwargs)
-        final.setdefault("Cache-Control", "no-cache" if conf.current().DOCS_ACCESS == "everyone" else "private, no-cache")
+        final.setdefault(
+            "Cache-Control", "no-cache" if conf.current().DOCS_ACCESS == "everyone" else "private, no-cache"
+        )
         final["X-Content-Type-Options"] = "nosniff"
         if conf.current().DOCS_ACCESS != "everyone":
             patch_vary_headers(final, ("Authorization", "Cookie"))

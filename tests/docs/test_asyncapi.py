@@ -1,0 +1,65 @@
+"""`docs/asyncapi.md`: its consumer works, and appears as it says."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from types import ModuleType
+from typing import Any
+
+import jsonschema
+import pytest
+from channels.routing import URLRouter
+from channels.testing import WebsocketCommunicator
+from django.contrib.auth.models import AnonymousUser
+from django.urls import path
+
+from tests.docs.tables import read
+from ticketauth.asyncapi import document, project
+
+TEXT = read("docs/asyncapi.md")
+
+
+@pytest.fixture(scope="module")
+def application() -> Any:
+    block = re.search(r"<!-- asyncapi: write mysite/consumers.py -->\n```python\n(.*?)```", TEXT, re.DOTALL)
+    assert block
+    module = ModuleType("mysite_of_asyncapi_md")
+    sys.modules[module.__name__] = module  # Where pydantic looks up what annotations name.
+    exec(compile(block[1], "asyncapi.md", "exec", dont_inherit=True), vars(module))  # noqa: S102 -- our own document
+    route: Any = path
+    return URLRouter([route("ws/rooms/<int:room>/", module.RoomConsumer.as_asgi(), name="room")])
+
+
+async def _answer(application: Any, message: dict[str, Any]) -> Any:
+    socket = WebsocketCommunicator(application, "/ws/rooms/7/")
+    socket.scope["user"] = AnonymousUser()
+    await socket.connect()
+    await socket.send_json_to(message)
+    answer = await socket.receive_json_from()
+    await socket.disconnect()
+    return answer
+
+
+async def test_the_consumer_answers(application: Any) -> None:
+    assert await _answer(application, {"type": "roll"}) == {"type": "rolled", "shows": 6}
+
+
+async def test_the_consumer_pushes(application: Any) -> None:
+    assert await _answer(application, {"type": "say", "text": "hi"}) == {"type": "said", "who": "", "text": "hi"}
+
+
+async def test_the_refusal_is_the_one_in_the_text(application: Any) -> None:
+    answer = await _answer(application, {"type": "roll", "sides": 1000})
+    assert json.dumps(answer) in TEXT
+
+
+def test_the_document_tells_of_it(application: Any) -> None:
+    made = document.build(project.contract("https://example.com", application))
+    room = made["channels"]["room"]
+    assert room["parameters"] == {"room": {"description": "Number of the room.", "examples": ["42"]}}
+    assert set(room["messages"]) == {"Say", "Roll", "Rolled", "Said", "Error"}
+    for message in made["components"]["messages"].values():
+        schema = {"$ref": message["payload"]["$ref"], "components": made["components"]}
+        jsonschema.Draft7Validator(schema).validate(message["examples"][0]["payload"])
