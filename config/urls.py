@@ -10,7 +10,6 @@ from api.throttles import throttled_login
 urlpatterns = [
     path("admin/login/", throttled_login(admin.site.login)),
     path("admin/", admin.site.urls),
-    path("ws/", include("ticketauth.contract.urls")),
     path("", include("api.urls")),
     path("ws/", include("ticketauth.contract.urls")),
 ]

@@ -39,6 +39,12 @@ export class Page {
     return answer;
   }
 
+  /** Shows who is logged in now, too. */
+  async ticketBySession(url, path, signal) {
+    const seen = await this.refresh(signal);
+    return seen.ok ? this.server.ticketBySession(url, path, signal) : seen;
+  }
+
   /** See that the browser sends a cookie: its own where it has one, else one with the token that is held. */
   async provideCookie(signal) {
     await this.settled;
@@ -61,19 +67,23 @@ export class Page {
     this.usesCookie = false;
     this.cookieToken = "";
     this.isClearing = true;
-    this.settled = this.server.clearCookie().then((answer) => {
-      this.isClearing = false;
-      this.#note(answer);
-      return answer;
-    });
+    this.settled = this.#clear();
     return this.settled;
   }
 
   /** The page goes away. */
   leave() {
     for (const panel of this.panels) panel.leave();
-    if (this.seen?.cookie?.ours && this.usesCookie) this.server.clearCookieInPassing();
+    if (this.seen?.cookie?.ours && this.usesCookie) this.server.clearCookie();
     this.usesCookie = false;
+  }
+
+  async #clear() {
+    const seen = await this.refresh();
+    const answer = seen.ok ? await this.server.clearCookie() : seen;
+    this.isClearing = false;
+    this.#note(answer);
+    return answer;
   }
 
   #mayClear() {

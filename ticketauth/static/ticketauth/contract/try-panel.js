@@ -134,7 +134,7 @@ export class Panel {
     const [url, path, asked] = [ticketUrl(this.page.root), this.path.plain, performance.now()];
     const bySession = this.ticketView.source === "session";
     const answer = await (bySession
-      ? this.page.server.ticketBySession(url, path, signal)
+      ? this.page.ticketBySession(url, path, signal)
       : this.page.server.ticketByToken(url, path, login().token, signal));
     if (!answer.ok || signal.aborted) return answer;
     learn(answer.body.ticket_uuid);

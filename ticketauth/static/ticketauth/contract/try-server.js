@@ -53,7 +53,7 @@ export class Server {
     this.csrf = "";
   }
 
-  /** As the server sees this browser now. The CSRF token changes with every login, hence asked for each time. */
+  /** As the server sees this browser now. The CSRF token changes with every login: ask before what needs it. */
   async state(signal) {
     const answer = await ask(this.stateUrl, { signal, credentials: "same-origin" });
     if (answer.ok) {
@@ -64,33 +64,25 @@ export class Server {
     return answer;
   }
 
-  /** The page of a token: without cookies, so that it is the token that counts. */
+  /** Without cookies, so that it is the token that counts. */
   ticketByToken(url, path, token, signal) {
     return ask(url, json({ path }, bearer(token), { credentials: "omit", signal }));
   }
 
-  async ticketBySession(url, path, signal) {
-    const state = await this.state(signal);
-    return state.ok ? ask(url, json({ path }, { "X-CSRFToken": this.csrf }, { signal })) : state;
+  ticketBySession(url, path, signal) {
+    return ask(url, json({ path }, { "X-CSRFToken": this.csrf }, { signal }));
   }
 
   logIn(url, username, password) {
     return ask(url, json({ username, password }, {}, { credentials: "omit" }));
   }
 
-  async setCookie(token, signal) {
-    const state = await this.state(signal);
-    if (!state.ok) return state;
+  setCookie(token, signal) {
     return ask(this.cookieUrl, json({ action: "set" }, { ...bearer(token), "X-CSRFToken": this.csrf }, { signal }));
   }
 
-  async clearCookie() {
-    const state = await this.state();
-    return state.ok ? ask(this.cookieUrl, json({ action: "clear" }, { "X-CSRFToken": this.csrf })) : state;
-  }
-
-  /** The page goes away, and nobody waits for the answer. */
-  clearCookieInPassing() {
-    ask(this.cookieUrl, json({ action: "clear" }, { "X-CSRFToken": this.csrf }, { keepalive: true }));
+  /** It arrives even where the page goes away, and nobody waits for the answer. */
+  clearCookie() {
+    return ask(this.cookieUrl, json({ action: "clear" }, { "X-CSRFToken": this.csrf }, { keepalive: true }));
   }
 }
