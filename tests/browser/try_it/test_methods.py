@@ -360,7 +360,7 @@ class TestLogin:
     def test_it_can_be_forgotten(self, owner: User, panel: Panel) -> None:
         panel.log_in()
         panel.is_logged_in()
-        panel.button("Forget the token").click()
+        panel.button("Forget").click()
         expect(panel.root.get_by_label("User name")).to_be_focused()
 
     def test_no_token_is_pasted(self, panel: Panel) -> None:

@@ -20,7 +20,7 @@ export class LoginView {
     this.forms = el("div.try-login", {}, page.seen.token_url ? this.password : null, this.pasting);
     this.who = el("span", {});
     this.rest = el("span.try-count", {});
-    this.off = el("button.button-quiet", { type: "button", onclick: () => this.#forget() }, "Forget the token");
+    this.off = el("button.button-quiet", { type: "button", onclick: () => this.#forget() }, "Forget");
     this.held = el("div.try-row", {}, el("p", {}, this.who, this.rest), this.off);
     this.element = el("div.try-identity", {}, this.forms, this.held);
   }

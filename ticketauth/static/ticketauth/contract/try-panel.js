@@ -272,12 +272,14 @@ export class Panel {
     return el(
       "div.try-panel",
       {},
-      this.#buildMethods(id),
-      el("div.try-method", {}, this.ticketView.sources, this.sessionView.element, this.loginView.element, this.ticketView.element, this.cookieView.element, this.nobody),
-      this.#buildConnect(id),
-      this.composer.element,
+      el("div.try-controls", {}, this.#buildMethods(id), this.#buildMethod(), this.#buildConnect(id), this.composer.element),
       this.logView.element,
     );
+  }
+
+  #buildMethod() {
+    const { sources, element } = this.ticketView;
+    return el("div.try-method", {}, sources, this.sessionView.element, this.loginView.element, element, this.cookieView.element, this.nobody);
   }
 
   #buildMethods(id) {
@@ -311,7 +313,7 @@ export class Panel {
       this.parameters.length ? el("div.try-parameters", {}, ...this.parameters) : null,
       el("p.try-where", {}, el("span.try-label", {}, "Address"), this.address),
       el("div.try-buttons", {}, this.connectButton, this.stopButton, el("p.try-status", { role: "status" }, el("span.try-label", {}, "State"), this.badge)),
-      el("div", { "aria-live": "polite" }, this.outcome),
+      el("div.try-live", { "aria-live": "polite" }, this.outcome),
     );
   }
 

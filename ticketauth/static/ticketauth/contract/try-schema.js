@@ -38,6 +38,8 @@ function reference(schema, { root, pointer, seen, again }) {
   return faults;
 }
 
+const MUST = "must be ";
+
 const WORDS = {
   string: "text", number: "a number", integer: "a whole number", boolean: "true or false", null: "null", object: "an object",
   array: "a list",
@@ -134,17 +136,17 @@ function alternatives(schemas, { again, fault, pointer }, exactlyOne) {
   const fits = results.filter((faults) => faults.length === 0).length;
   if (fits === 1 || (fits > 1 && !exactlyOne)) return [];
   if (fits > 1) return fault(`fits ${fits} alternatives where it must fit one`);
-  const here = results.flat().filter((found) => found.pointer === pointer && found.message.startsWith("must be"));
-  if (results.every((faults) => faults.length === 1 && here.includes(faults[0]))) {
-    return fault(either(here.map(({ message }, index) => (index ? message.replace(/^must be /, "") : message))));
+  const isHere = (found) => found.pointer === pointer && found.message.startsWith(MUST);
+  if (results.every((faults) => faults.length === 1 && isHere(faults[0]))) {
+    return fault(MUST + either(results.map(([{ message }]) => message.slice(MUST.length).replace(/, not [^,"]+$/, ""))));
   }
   return results.reduce((best, faults) => (distance(faults, pointer) < distance(best, pointer) ? faults : best));
 }
 
 /** How far from fitting: an alternative of another kind (its `type` says so) is the farthest. */
 function distance(faults, pointer) {
-  const another = faults.some((fault) => /^must be /.test(fault.message) && fault.pointer === `${pointer}/type`);
-  return faults.length + (another ? 1000 : 0) + (faults.some((fault) => fault.pointer === pointer && fault.message.startsWith("must be")) ? 100 : 0);
+  const isWrong = (place) => faults.some((fault) => fault.message.startsWith(MUST) && fault.pointer === place);
+  return faults.length + (isWrong(`${pointer}/type`) ? 1000 : 0) + (isWrong(pointer) ? 100 : 0);
 }
 
 function matches(pattern, text) {
