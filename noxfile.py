@@ -27,7 +27,7 @@ PROJECT = load_toml(ROOT / "pyproject.toml")
 PYTHONS = python_versions(PROJECT)
 _FRAMEWORK = "Framework :: Django :: "
 DJANGOS = [name.removeprefix(_FRAMEWORK) for name in PROJECT["project"]["classifiers"] if name.startswith(_FRAMEWORK)]
-LIBRARY = ".[channels-redis,django-redis,issuers]"
+LIBRARY = ".[asyncapi,channels-redis,django-redis,issuers]"
 
 
 def _switch_on_pyenv() -> None:

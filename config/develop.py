@@ -162,7 +162,8 @@ def welcome(host: str, port: int, *, demo: bool) -> str:
 ticketauth listens on http://{base}/ - that page says more. Ctrl-C ends it.
 {_who_may_log_in(host, port, demo=demo)}
 
-In another terminal, paste one after the other:
+Try it in the browser: http://{base}/ws/docs/
+Or in another terminal, paste one after the other:
 
 1. A token
 ACCESS=$(curl -s http://{base}/api/token/ -H 'Content-Type: application/json' -d '{user}' | {field} access)

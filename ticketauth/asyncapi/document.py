@@ -23,7 +23,7 @@ def build(contract: Contract) -> Object:
     """The document of a contract."""
     union = _union(channel.schemes for channel in contract.channels)
     asked = _union([contract.endpoint.schemes]) if contract.endpoint else {}
-    messages = [*(endpoint.MESSAGES if contract.endpoint else ()), *contract.messages]
+    messages = [*endpoint.messages(contract), *contract.messages]
     channels = {channel.id: _channel(channel) for channel in contract.channels}
     operations = {op.id: _operation(op, channel, union) for channel in contract.channels for op in channel.operations}
     return {
@@ -69,14 +69,11 @@ def _introduction(contract: Contract) -> str:
     """How to connect, in steps."""
     if contract.endpoint is None:
         return "Messages over WebSockets."
-    typed = sorted(
-        contract.channels, key=lambda channel: (bool(channel.parameters), not channel.operations[0].messages)
-    )
-    path = next((channel.address for channel in typed), "/")
+    address = f"{_websocket(contract)}{endpoint.some_path(contract)}"
     return (
         "Messages over WebSockets, authenticated with one-time tickets.\n\n"
         f"1. `POST {contract.endpoint.address}` with `Authorization: Bearer <access token>` gives a ticket.\n"
-        f"2. Open `{_websocket(contract)}{path}` with the ticket within {contract.endpoint.ttl} seconds. The handshake "
+        f"2. Open `{address}` with the ticket within {contract.endpoint.ttl} seconds. The handshake "
         "consumes it, whether it succeeds or not.\n"
         "3. For the next connection ask for a new ticket."
     )

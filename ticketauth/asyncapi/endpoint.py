@@ -2,50 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .parts import Contract, Message, Object, filled, openapi, ref, reply
+from .parts import Contract, Message, Object, TicketEndpoint, filled, openapi, ref, reply
 
 CHANNEL = "tickets"
 
 _TEXT: dict[str, Any] = {"type": "string"}
 
-MESSAGES = (
-    Message(
-        "TicketRequest",
-        "TicketRequest",
-        "Ticket request",
-        "For which path a ticket is wanted.",
-        [{"path": "/ws/events/"}],
-    ),
-    Message(
-        "TicketIssued",
-        "TicketIssued",
-        "Ticket issued",
-        "A ticket. It works once.",
-        [
-            {
-                "ticket_uuid": "0b8d7f0e-4c1a-4b52-9a54-6f4b6f5f6a10",
-                "expires_in": 30,
-                "expires_at": "2026-01-01T12:00:30Z",
-            }
-        ],
-    ),
-    Message(
-        "TicketRefused",
-        "TicketRefused",
-        "Ticket refused",
-        "No ticket: an `application/problem+json` body (RFC 9457), with status 400, 401, 403, 415, 429 or 503.",
-        [
-            {
-                "title": "Not authenticated",
-                "status": 401,
-                "detail": "No valid credential was presented.",
-                "code": "not_authenticated",
-            }
-        ],
-    ),
-)
+NAMES = ("TicketRequest", "TicketIssued", "TicketRefused")
 
 _REFUSED = {
     "type": "object",
@@ -60,6 +26,42 @@ _REFUSED = {
 }
 
 
+def messages(contract: Contract) -> list[Message]:
+    """What is asked and answered."""
+    if contract.endpoint is None:
+        return []
+    request, issued, refused = NAMES
+    said = "No ticket: an `application/problem+json` body (RFC 9457), with status 400, 401, 403, 415, 429 or 503."
+    return [
+        Message(
+            request, request, "Ticket request", "For which path a ticket is wanted.", [{"path": some_path(contract)}]
+        ),
+        Message(issued, issued, "Ticket issued", "A ticket. It works once.", [_issued(contract.endpoint)]),
+        Message(refused, refused, "Ticket refused", said, [_REFUSAL]),
+    ]
+
+
+def some_path(contract: Contract) -> str:
+    """An address for examples: one without parameters, with typed messages if there is one."""
+    plain = [channel for channel in contract.channels if not channel.parameters]
+    typed = [channel for channel in plain if channel.operations[0].messages]
+    return next((channel.address for channel in [*typed, *plain]), "/")
+
+
+def _issued(endpoint: TicketEndpoint) -> Object:
+    ticket = "0b8d7f0e-4c1a-4b52-9a54-6f4b6f5f6a10" + (f".{'A' * 43}" if "pattern" in endpoint.ticket else "")
+    ends = (datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(seconds=endpoint.ttl)).isoformat().replace("+00:00", "Z")
+    return {"ticket_uuid": ticket, "expires_in": endpoint.ttl, "expires_at": ends}
+
+
+_REFUSAL = {
+    "title": "Not authenticated",
+    "status": 401,
+    "detail": "No valid credential was presented.",
+    "code": "not_authenticated",
+}
+
+
 def channel(contract: Contract) -> Object:
     """The endpoint as a channel on the HTTP server."""
     if contract.endpoint is None:
@@ -69,7 +71,7 @@ def channel(contract: Contract) -> Object:
         title="Tickets",
         summary="Issues a one-time ticket to an authenticated user.",
         servers=[ref("servers", "http")],
-        messages={message.id: ref("components", "messages", message.id) for message in MESSAGES},
+        messages={name: ref("components", "messages", name) for name in NAMES},
         externalDocs=openapi(contract),
     )
     return {CHANNEL: {**described, "x-security": [scheme.id for scheme in contract.endpoint.schemes]}}

@@ -45,9 +45,8 @@ def same_ids(application: Any) -> Iterator[Mistake]:
             + (" by the ticket endpoint." if name == endpoint.CHANNEL else "."),
             'Give each route a name of its own: path("...", consumer, name="room").',
         )
-    taken = {message.id for message in endpoint.MESSAGES}
     for model in _models(application):
-        if model.__name__ in taken:
+        if model.__name__ in endpoint.NAMES:
             yield f"{model.__name__} is a message of the ticket endpoint already.", "Give the model another name."
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin
@@ -43,15 +42,17 @@ def document(base_url: str) -> dict[str, Any]:
 @functools.lru_cache(KEPT)
 def as_json(base_url: str) -> Body:
     """The document as JSON."""
-    return _body(json.dumps(document(base_url), indent=2, ensure_ascii=False) + "\n")
+    from ticketauth.asyncapi import render
+
+    return _body(render.to_json(document(base_url)))
 
 
 @functools.lru_cache(KEPT)
 def as_yaml(base_url: str) -> Body:
     """The document as YAML."""
-    import yaml
+    from ticketauth.asyncapi import render
 
-    return _body(yaml.safe_dump(document(base_url), sort_keys=False, allow_unicode=True, width=120))
+    return _body(render.to_yaml(document(base_url)))
 
 
 @functools.lru_cache(KEPT)

@@ -21,12 +21,12 @@ _BOUNDS = {
     "maximum": "≤ {}",
     "exclusiveMaximum": "< {}",
     "multipleOf": "a multiple of {}",
-    "minLength": "at least {} characters",
-    "maxLength": "at most {} characters",
-    "minItems": "at least {} items",
-    "maxItems": "at most {} items",
-    "minProperties": "at least {} members",
-    "maxProperties": "at most {} members",
+    "minLength": "length ≥ {}",
+    "maxLength": "length ≤ {}",
+    "minItems": "items ≥ {}",
+    "maxItems": "items ≤ {}",
+    "minProperties": "members ≥ {}",
+    "maxProperties": "members ≤ {}",
     "pattern": "matches {}",
 }
 
@@ -98,9 +98,9 @@ class _Walk:
     def payload(self, schema: Any) -> Iterator[Field]:
         """An object's members; anything else as one row without a name."""
         plain, reference = self._plain(schema)
-        place = _Place("", 0, self._anchor, {reference: self._anchor} if reference else {})
+        place = _Place("", 0, self._anchor, {})
         if plain.get("type") == "object" and not _variants(plain):
-            yield from self._members(plain, place)
+            yield from self._members(plain, place.below(reference))
         else:
             yield from self._field("", schema, True, place)
 
@@ -134,7 +134,7 @@ class _Walk:
             required=required,
             constraints=tuple(_constraints(plain)),
             values=tuple(_values(plain)),
-            default=_json(plain["default"]) if "default" in plain and "const" not in plain else "",
+            default=_default(plain),
             description=render(plain.get("description", ""), 5),
             deprecated=bool(plain.get("deprecated")),
         )
@@ -143,7 +143,7 @@ class _Walk:
             yield from self._inside(plain, inside.below(reference))
 
     def _own_anchor(self, path: str) -> str:
-        wanted = anchor = f"{self._anchor}-{re.sub('[^0-9A-Za-z_.-]+', '-', path) or 'payload'}"
+        wanted = anchor = f"{self._anchor}.{re.sub('[^0-9A-Za-z_.-]+', '-', path) or 'payload'}"
         number = 1
         while anchor in self._taken:
             number += 1
@@ -258,6 +258,13 @@ def _allowed(plain: Schema) -> list[Any]:
 
 def _values(plain: Schema) -> Iterator[str]:
     return (_json(value) for value in _allowed(plain))
+
+
+def _default(plain: Schema) -> str:
+    """What is meant where nothing is sent; not where that goes without saying."""
+    if "default" not in plain or "const" in plain or (plain["default"] is None and plain.get("nullable")):
+        return ""
+    return _json(plain["default"])
 
 
 def _constraints(plain: Schema) -> Iterator[str]:

@@ -133,6 +133,7 @@ class Operation:
     messages: tuple[Shown, ...]
     replies: tuple[Shown, ...]
     schemes: tuple[Scheme, ...]
+    """Where they are not those of the channel."""
 
     @property
     def anchor(self) -> str:
@@ -310,7 +311,7 @@ class _Reader:
 
     def _message(self, channel: str, id_: str, part: Any) -> Message:
         found = self._resolved(part)
-        anchor = f"message-{channel}-{id_}"
+        anchor = f"message-{channel}.{id_}"
         payload = found.get("payload", {})
         plain = self._resolved(payload)
         return Message(
@@ -337,9 +338,11 @@ class _Reader:
         seen: set[str] = set()
         for id_, part in self._document.get("operations", {}).items():
             if part["channel"]["$ref"].rpartition("/")[2] == channel.id:
-                yield self._operation(id_, part, messages, seen)
+                yield self._operation(channel, id_, messages, seen)
 
-    def _operation(self, id_: str, part: Any, messages: Messages, seen: set[str]) -> Operation:
+    def _operation(self, channel: Channel, id_: str, messages: Messages, seen: set[str]) -> Operation:
+        part = self._document["operations"][id_]
+        schemes = self._schemes_of(part.get("security", ()))
         bare = Operation(
             id=id_,
             title=part.get("title", id_),
@@ -349,7 +352,7 @@ class _Reader:
             method=part.get("bindings", {}).get("http", {}).get("method", ""),
             messages=(),
             replies=(),
-            schemes=self._schemes_of(part.get("security", ())),
+            schemes=() if schemes == channel.schemes else schemes,
         )
         said = tuple(_shown(bare, part.get("messages", ()), messages, seen))
         answered = tuple(_shown(bare, part.get("reply", {}).get("messages", ()), messages, seen))

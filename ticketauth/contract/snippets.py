@@ -77,7 +77,7 @@ def snippets(connection: Connection, credential: Credential) -> Iterator[Snippet
 _NEEDS = {
     "bash": "Needs curl, jq and websocat. Type a message and press Enter.",
     "python": "Needs the package websockets.",
-    "kotlin": "Needs OkHttp, and org.json, which Android has.",
+    "kotlin": "Needs OkHttp, and org.json, which Android has. Not for the main thread.",
     "swift": "Foundation alone.",
 }
 
@@ -126,7 +126,8 @@ def _offers(value: str) -> list[str]:
 
 def _bash(connection: Connection, credential: Credential) -> str:
     value = f"${_VARIABLES[credential.source]}"
-    options = [f'-H "{name}: {text}"' for name, text in _header(connection, credential, value)]
+    # With a space, `-H` takes the address for another header.
+    options = [f'-H="{name}: {text}"' for name, text in _header(connection, credential, value)]
     if credential.place == "subprotocol":
         options.append(f'--protocol "{", ".join(_offers(value))}"')
     address = f'"{_url(connection, credential, value)}"'
@@ -312,9 +313,9 @@ def _kotlin_ticket(connection: Connection) -> list[str]:
         '        .header("Authorization", "Bearer $accessToken")',
         '        .post(body.toRequestBody("application/json".toMediaType()))',
         "        .build()",
-        "    client.newCall(request).execute().use { response ->",
+        "    return client.newCall(request).execute().use { response ->",
         '        check(response.isSuccessful) { "No ticket: ${response.code}" }',
-        '        return JSONObject(response.body!!.string()).getString("ticket_uuid")',
+        '        JSONObject(response.body!!.string()).getString("ticket_uuid")',
         "    }",
         "}",
         "",
