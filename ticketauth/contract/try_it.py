@@ -63,7 +63,12 @@ class PanelView(View):
         return response
 
     def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        members = {"title": "Method Not Allowed", "status": 405, "detail": "Another method.", "code": "method_not_allowed"}
+        members = {
+            "title": "Method Not Allowed",
+            "status": 405,
+            "detail": "Another method.",
+            "code": "method_not_allowed",
+        }
         allowed = ", ".join(name.upper() for name in self.http_method_names)
         return JsonResponse(members, status=405, content_type=problems.CONTENT_TYPE, headers={"Allow": allowed})
 
@@ -178,7 +183,12 @@ def _set(request: HttpRequest, folder: str) -> JsonResponse:
         raise _NotOurs("cookie_foreign")
     told = {"path": folder, "sent": True, "ours": True, "foreign": False, "expires_in": lifetime}
     response = JsonResponse(told)
-    shared: dict[str, Any] = {"max_age": lifetime, "secure": request.is_secure(), "httponly": True, "samesite": "Strict"}
+    shared: dict[str, Any] = {
+        "max_age": lifetime,
+        "secure": request.is_secure(),
+        "httponly": True,
+        "samesite": "Strict",
+    }
     response.set_cookie(conf.current().JWT_COOKIE, token, path=folder, **shared)
     response.set_cookie(MARKER, _mark(token), path=_here(request), **shared)
     return response
@@ -208,7 +218,9 @@ def _clear(request: HttpRequest, folder: str) -> JsonResponse:
     standing = _standing_of_cookie(request, folder)
     if standing["foreign"] and not standing["ours"]:
         raise _NotOurs("cookie_foreign")
-    response = JsonResponse({"path": folder, "sent": standing["foreign"], "ours": False, "foreign": standing["foreign"]})
+    response = JsonResponse(
+        {"path": folder, "sent": standing["foreign"], "ours": False, "foreign": standing["foreign"]}
+    )
     if standing["ours"]:
         response.delete_cookie(conf.current().JWT_COOKIE, path=folder, samesite="Strict")
         response.delete_cookie(MARKER, path=_here(request), samesite="Strict")

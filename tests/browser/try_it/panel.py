@@ -23,6 +23,12 @@ class Panel:
         self.entries = self.root.locator(".try-entry")
         self.editor = self.root.locator(".try-composer textarea")
 
+    def ready(self) -> Panel:
+        """Itself, once it is there: it comes when it is about to be seen."""
+        self.root.scroll_into_view_if_needed()
+        self.connect_button.wait_for()
+        return self
+
     def button(self, name: str) -> Locator:
         return self.root.get_by_role("button", name=name, exact=True)
 
@@ -40,6 +46,12 @@ class Panel:
         self.root.get_by_label("Password").fill(password)
         self.button("Log in").click()
 
+    def log_in_as_owner(self) -> Panel:
+        """And see that it worked."""
+        self.log_in()
+        self.is_logged_in()
+        return self
+
     def paste(self, token: str) -> None:
         """Use a token that came from elsewhere."""
         self.root.get_by_text("Paste a JWT instead").click()
@@ -50,7 +62,9 @@ class Panel:
         expect(self.root.get_by_text(f"Logged in here as {name}.")).to_be_visible()
 
     def get_ticket(self) -> None:
+        """And see that it is fresh."""
         self.button("Get ticket").click()
+        expect(self.ticket).to_contain_text("Fresh")
 
     def connect(self) -> None:
         self.connect_button.click()
@@ -76,7 +90,9 @@ class Panel:
 
     def shows(self, text: str, direction: str = "received") -> None:
         """The log has a message."""
-        expect(self.entries.and_(self.page.locator(f'[data-direction="{direction}"]')).filter(has_text=text)).to_have_count(1)
+        expect(
+            self.entries.and_(self.page.locator(f'[data-direction="{direction}"]')).filter(has_text=text)
+        ).to_have_count(1)
 
     def saved(self, folder: Path) -> dict[str, Any]:
         """What "Save as JSON" gives."""

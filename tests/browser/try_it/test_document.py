@@ -13,7 +13,10 @@ ROOT: dict[str, Any] = {
         "room": {
             "address": "/ws/rooms/{room_id}/{name}/",
             "parameters": {"room_id": {"examples": ["42"], "description": "Number"}, "name": {}},
-            "messages": {"Ready": {"$ref": "#/components/messages/Ready"}, "Say": {"$ref": "#/components/messages/Say"}},
+            "messages": {
+                "Ready": {"$ref": "#/components/messages/Ready"},
+                "Say": {"$ref": "#/components/messages/Say"},
+            },
             "x-security": ["ticket", "jwtCookie", "sessionCookie"],
         },
         "plain": {"address": "/ws/plain/", "x-anonymous": True, "x-security": ["bearerAuth"]},
@@ -41,7 +44,11 @@ ROOT: dict[str, Any] = {
         },
         "messages": {
             "Ready": {"payload": {"$ref": "#/components/schemas/Ready"}},
-            "Say": {"title": "Say it", "payload": {"$ref": "#/components/schemas/Say"}, "examples": [{"payload": {"a": 1}}]},
+            "Say": {
+                "title": "Say it",
+                "payload": {"$ref": "#/components/schemas/Say"},
+                "examples": [{"payload": {"a": 1}}],
+            },
         },
         "schemas": {"Ready": {"properties": {"type": {"const": "ticketauth.ready"}}}, "Say": {"type": "object"}},
     },
@@ -104,7 +111,10 @@ class TestMethods:
         assert "no ticket endpoint" in methods(parts, "room", endpoint="")["ticket"]
 
 
-_CLOSES = {"4401": {"meaning": "no good", "retry": "new ticket, reconnect"}, "1013": {"meaning": "down", "retry": "back off, then new ticket"}}
+_CLOSES = {
+    "4401": {"meaning": "no good", "retry": "new ticket, reconnect"},
+    "1013": {"meaning": "down", "retry": "back off, then new ticket"},
+}
 
 
 def words(parts: Parts, outcome: dict[str, Any], **around: Any) -> dict[str, Any]:

@@ -47,7 +47,9 @@ class TestNoCredential:
         assert TICKET not in shown.lower()
         assert "‹" in json.loads(shown)[0]["text"]
 
-    @pytest.mark.parametrize("text", [JWT, f"Bearer {JWT}", f'["{JWT}"]', f"?token={JWT}", f"wss://host/?token={JWT}&a=1"])
+    @pytest.mark.parametrize(
+        "text", [JWT, f"Bearer {JWT}", f'["{JWT}"]', f"?token={JWT}", f"wss://host/?token={JWT}&a=1"]
+    )
     def test_that_looks_like_a_jwt(self, parts: Parts, text: str) -> None:
         assert JWT not in json.dumps(kept(parts, text))
 
@@ -105,7 +107,8 @@ class TestShown:
         assert (entry["kind"], entry["text"].split()) == ("binary", ["0000", "41", "42", "00", "AB·"])
 
     @pytest.mark.parametrize(
-        ("direction", "text", "found"), [("all", "", 3), ("received", "", 2), ("note", "", 1), ("all", "TWO", 1), ("sent", "", 0)]
+        ("direction", "text", "found"),
+        [("all", "", 3), ("received", "", 2), ("note", "", 1), ("all", "TWO", 1), ("sent", "", 0)],
     )
     def test_filter(self, parts: Parts, direction: str, text: str, found: int) -> None:
         entries = kept(parts, "one", "two", notes=["three"])
@@ -115,7 +118,8 @@ class TestShown:
 
 class TestTicket:
     @pytest.mark.parametrize(
-        ("now", "state", "opens"), [(0, "fresh", True), (28_900, "fresh", True), (29_500, "fresh", False), (30_000, "expired", False)]
+        ("now", "state", "opens"),
+        [(0, "fresh", True), (28_900, "fresh", True), (29_500, "fresh", False), (30_000, "expired", False)],
     )
     def test_lives_from_when_it_was_asked_for(self, parts: Parts, now: int, state: str, opens: bool) -> None:
         code = "const t = new parts.ticket.Ticket('t', '/ws/', 30, 0, () => given); return [t.state, t.opens('/ws/')]"

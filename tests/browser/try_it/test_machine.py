@@ -138,6 +138,8 @@ def test_another_method_leaves_nothing_behind(parts: Parts, name: str, effects: 
 
 
 @pytest.mark.parametrize("name", STATES)
-@pytest.mark.parametrize("event", ["get", "got", "refused", "opened", "ready", "ended", "stop", "late", "reset", "connect"])
+@pytest.mark.parametrize(
+    "event", ["get", "got", "refused", "opened", "ready", "ended", "stop", "late", "reset", "connect"]
+)
 def test_no_event_leads_nowhere(parts: Parts, name: str, event: str) -> None:
     assert after(parts, *WAY_TO[name], {"type": event})["name"] in STATES

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.try_it.conftest import Watch
+from tests.browser.try_it.conftest import Watch, session_cookie
 from tests.browser.try_it.panel import Panel
 from tests.conftest import Service
 from tests.servers import until
@@ -17,27 +18,27 @@ from tests.servers import until
 
 class TestTicket:
     def test_by_user_name_and_password(self, owner: User, panel: Panel) -> None:
-        panel.log_in()
-        panel.is_logged_in()
+        panel.log_in_as_owner()
         panel.open()
         panel.shows('"username": "owner"')
 
     def test_it_is_the_method_at_first(self, panel: Panel) -> None:
         expect(panel.root.get_by_role("radio", name="Ticket")).to_be_checked()
-        expect(panel.root.locator(".try-address")).to_have_text(re.compile(r"^ws://.*/ws/events/\?ticket_uuid=‹ticket›$"))
+        expect(panel.root.locator(".try-address")).to_have_text(
+            re.compile(r"^ws://.*/ws/events/\?ticket_uuid=‹ticket›$")
+        )
 
     def test_by_a_token_that_is_pasted(self, owner: User, service: Service, panel: Panel) -> None:
         panel.paste(service.login(owner)["access"])
         panel.open()
         expect(panel.root.get_by_label("Access token")).to_have_value("")
 
-    def test_by_the_session(self, session: dict[str, Any], panel: Panel) -> None:
+    def test_by_the_session(self, session: None, panel: Panel) -> None:
         expect(panel.root.get_by_text("Logged in by session as owner.")).to_be_visible()
         panel.open()
 
     def test_for_the_path_of_the_channel(self, owner: User, panel: Panel, page: Page) -> None:
-        panel.log_in()
-        panel.is_logged_in()
+        panel.log_in_as_owner()
         with page.expect_request("**/api/tickets/") as asked:
             panel.connect()
         assert asked.value.post_data_json == {"path": "/ws/events/"}
@@ -48,7 +49,7 @@ class TestTicket:
         expect(panel.root.get_by_text("Log in first, or paste a token.")).to_be_visible()
         expect(panel.root.get_by_label("User name")).to_be_focused()
 
-    def test_with_a_session_that_is_over(self, session: dict[str, Any], panel: Panel) -> None:
+    def test_with_a_session_that_is_over(self, session: None, panel: Panel) -> None:
         expect(panel.root.get_by_text("Logged in by session as owner.")).to_be_visible()
         Session.objects.all().delete()
         panel.connect()
@@ -67,10 +68,8 @@ class TestTicket:
         expect(panel.root.get_by_label("User name")).to_be_visible()
 
     def test_for_a_user_who_was_put_out_meanwhile(self, owner: User, panel: Panel) -> None:
-        panel.log_in()
-        panel.is_logged_in()
+        panel.log_in_as_owner()
         panel.get_ticket()
-        expect(panel.ticket).to_contain_text("Fresh")
         owner.is_active = False
         owner.save()
         panel.connect()
@@ -78,35 +77,28 @@ class TestTicket:
 
     def test_too_many(self, owner: User, panel: Panel, settings) -> None:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "RATE_PER_USER": "1/min"}
-        panel.log_in()
-        panel.is_logged_in()
+        panel.log_in_as_owner()
         panel.get_ticket()
-        expect(panel.ticket).to_contain_text("Fresh")
-        panel.get_ticket()
+        panel.button("Get ticket").click()
         panel.is_closed("Too many requests (HTTP 429)")
         expect(panel.outcome).to_contain_text(re.compile(r"Try again in \d+ s\."))
 
     def test_redis_is_down(self, owner: User, panel: Panel, settings, tmp_path) -> None:
-        panel.log_in()
-        panel.is_logged_in()
+        panel.log_in_as_owner()
         settings.TICKETAUTH = {**settings.TICKETAUTH, "REDIS_URL": f"unix://{tmp_path / 'nobody.sock'}?db=0"}
         panel.connect()
         panel.is_closed("something that it needs is down (HTTP 503)", "Try again in")
 
     def test_redis_goes_down_between_ticket_and_handshake(self, owner: User, panel: Panel, settings, tmp_path) -> None:
-        panel.log_in()
-        panel.is_logged_in()
+        panel.log_in_as_owner()
         panel.get_ticket()
-        expect(panel.ticket).to_contain_text("Fresh")
         settings.TICKETAUTH = {**settings.TICKETAUTH, "REDIS_URL": f"unix://{tmp_path / 'nobody.sock'}?db=0"}
         panel.connect()
         panel.is_closed("a dependency is down (1013)", "Wait, longer each time", "Try again in")
 
     def test_it_is_forgotten_with_the_method(self, owner: User, panel: Panel) -> None:
-        panel.log_in()
-        panel.is_logged_in()
+        panel.log_in_as_owner()
         panel.get_ticket()
-        expect(panel.ticket).to_contain_text("Fresh")
         panel.choose("Session cookie")
         panel.choose("Ticket")
         expect(panel.ticket).to_contain_text("None yet")
@@ -114,21 +106,18 @@ class TestTicket:
 
 class TestLifeOfATicket:
     def test_it_is_masked_and_counted_down(self, owner: User, panel: Panel, watch: Watch) -> None:
-        panel.log_in()
-        panel.is_logged_in()
+        panel.log_in_as_owner()
         panel.get_ticket()
         expect(panel.ticket).to_contain_text(re.compile(r"[0-9a-f]{4}••••-••••-••••.*Fresh.*(30|29) s"))
         expect(panel.ticket).to_contain_text(re.compile(r"2[0-8] s"))
 
     def test_used(self, owner: User, panel: Panel) -> None:
-        panel.log_in()
-        panel.is_logged_in()
+        panel.log_in_as_owner()
         panel.open()
         expect(panel.ticket).to_contain_text("Used. Connect takes a new one.")
 
     def test_the_next_connection_just_works(self, owner: User, panel: Panel, watch: Watch) -> None:
-        panel.log_in()
-        panel.is_logged_in()
+        panel.log_in_as_owner()
         panel.open()
         panel.button("Disconnect").click()
         panel.is_closed("Closed by you (1000)")
@@ -137,24 +126,21 @@ class TestLifeOfATicket:
         assert len(set(tickets)) == 2
 
     def test_the_one_that_is_there_is_taken(self, owner: User, panel: Panel, watch: Watch) -> None:
-        panel.log_in()
-        panel.is_logged_in()
+        panel.log_in_as_owner()
         panel.get_ticket()
-        expect(panel.ticket).to_contain_text("Fresh")
         panel.open()
-        assert len([secret for secret in watch.secrets() if "." not in secret]) == 1
+        assert len(watch.tickets()) == 1
 
     def test_expired(self, owner: User, panel: Panel, settings) -> None:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "TICKET_TTL": 2}
-        panel.log_in()
-        panel.is_logged_in()
-        panel.get_ticket()
+        panel.log_in_as_owner()
+        panel.button("Get ticket").click()
         expect(panel.ticket).to_contain_text("Expired. Connect takes a new one.")
         panel.open()
 
 
 class TestSession:
-    def test_who_is_logged_in(self, session: dict[str, Any], panel: Panel) -> None:
+    def test_who_is_logged_in(self, session: None, panel: Panel) -> None:
         panel.choose("Session cookie")
         expect(panel.root.get_by_text("Logged in by session as owner.")).to_be_visible()
         panel.open()
@@ -162,18 +148,22 @@ class TestSession:
     def test_nobody(self, panel: Panel) -> None:
         panel.choose("Session cookie")
         expect(panel.root.get_by_text("Nobody is logged in by session.")).to_be_visible()
-        expect(panel.root.get_by_role("link", name="Log in")).to_have_attribute("href", re.compile(r"\?next=%2Fws%2Fdocs%2F"))
+        expect(panel.root.get_by_role("link", name="Log in")).to_have_attribute(
+            "href", re.compile(r"\?next=%2Fws%2Fdocs%2F")
+        )
         panel.connect()
         panel.is_closed("(4401)", "Log in, then connect.")
 
-    def test_a_login_in_another_tab_is_seen(self, panel: Panel, page: Page, context: BrowserContext, owner: User, address: str) -> None:
+    def test_a_login_in_another_tab_is_seen(
+        self, panel: Panel, page: Page, context: BrowserContext, owner: User, address: str
+    ) -> None:
         panel.choose("Session cookie")
         expect(panel.root.get_by_text("Nobody is logged in by session.")).to_be_visible()
-        self._log_in(context, address, owner)
+        context.add_cookies([cast("Any", session_cookie(owner, address))])
         page.evaluate("() => dispatchEvent(new Event('focus'))")
         expect(panel.root.get_by_text("Logged in by session as owner.")).to_be_visible()
 
-    def test_a_logout_elsewhere(self, session: dict[str, Any], panel: Panel) -> None:
+    def test_a_logout_elsewhere(self, session: None, panel: Panel) -> None:
         panel.choose("Session cookie")
         panel.open()
         panel.button("Disconnect").click()
@@ -183,19 +173,11 @@ class TestSession:
         panel.is_closed("(4401)", "Nobody is logged in by session in this browser")
         expect(panel.root.get_by_role("link", name="Log in")).to_be_visible()
 
-    def test_no_change_of_method_logs_out(self, session: dict[str, Any], panel: Panel) -> None:
+    def test_no_change_of_method_logs_out(self, session: None, panel: Panel) -> None:
         for method in ("Session cookie", "Cookie JWT", "Ticket", "Session cookie"):
             panel.choose(method)
         panel.open()
         assert Session.objects.count() == 1
-
-    @staticmethod
-    def _log_in(context: BrowserContext, address: str, owner: User) -> None:
-        from django.test import Client
-
-        client = Client()
-        client.force_login(owner)
-        context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": address}])
 
 
 def cookies(context: BrowserContext, name: str = "access_token") -> list[Any]:
@@ -205,8 +187,7 @@ def cookies(context: BrowserContext, name: str = "access_token") -> list[Any]:
 class TestCookie:
     def test_the_server_sets_it(self, owner: User, panel: Panel, context: BrowserContext) -> None:
         panel.choose("Cookie JWT")
-        panel.log_in()
-        panel.is_logged_in()
+        panel.log_in_as_owner()
         panel.open()
         (cookie,) = cookies(context)
         assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/ws/")
@@ -214,15 +195,13 @@ class TestCookie:
 
     def test_no_script_sees_it(self, owner: User, panel: Panel, page: Page) -> None:
         panel.choose("Cookie JWT")
-        panel.log_in()
-        panel.is_logged_in()
+        panel.log_in_as_owner()
         panel.open()
         assert "access_token" not in page.evaluate("() => document.cookie")
 
     def test_another_method_clears_it(self, owner: User, panel: Panel, context: BrowserContext) -> None:
         panel.choose("Cookie JWT")
-        panel.log_in()
-        panel.is_logged_in()
+        panel.log_in_as_owner()
         panel.open()
         panel.choose("Session cookie")
         expect(panel.entries.filter(has_text="The cookie is cleared.")).to_be_visible()
@@ -232,18 +211,18 @@ class TestCookie:
 
     def test_a_button_clears_it(self, owner: User, panel: Panel, context: BrowserContext) -> None:
         panel.choose("Cookie JWT")
-        panel.log_in()
-        panel.is_logged_in()
+        panel.log_in_as_owner()
         panel.open()
         panel.button("Disconnect").click()
         panel.button("Clear the cookie").click()
         expect(panel.root.locator(".try-cookie")).to_contain_text("Not set.")
         assert cookies(context) == []
 
-    def test_a_page_that_goes_away_clears_it(self, owner: User, panel: Panel, page: Page, context: BrowserContext) -> None:
+    def test_a_page_that_goes_away_clears_it(
+        self, owner: User, panel: Panel, page: Page, context: BrowserContext
+    ) -> None:
         panel.choose("Cookie JWT")
-        panel.log_in()
-        panel.is_logged_in()
+        panel.log_in_as_owner()
         panel.open()
         page.goto("about:blank")
         until(lambda: cookies(context) == [])
@@ -274,7 +253,9 @@ class TestCookie:
         expect(panel.entries.filter(has_text="The cookie is cleared.")).to_be_visible()
         assert cookies(context) == []
 
-    def test_a_token_that_has_ended_before(self, owner: User, service: Service, panel: Panel, context: BrowserContext) -> None:
+    def test_a_token_that_has_ended_before(
+        self, owner: User, service: Service, panel: Panel, context: BrowserContext
+    ) -> None:
         pair = service.login(owner)
         panel.choose("Cookie JWT")
         panel.paste(pair["access"])
@@ -289,21 +270,20 @@ class TestQuery:
         expect(panel.root.get_by_role("radio", name="Query param")).to_be_disabled()
         expect(panel.root.locator(".try-why")).to_contain_text('TICKETAUTH["JWT_QUERY"] switches it on')
 
-    def test_where_it_is_on(self, owner: User, settings, address: str, tab) -> None:
+    def test_where_it_is_on(self, owner: User, settings, open_panel: Callable[..., Panel]) -> None:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "JWT_QUERY": True, "JWT_QUERY_PARAM": "jwt"}
-        panel = Panel(tab(address)[0])
-        panel.root.scroll_into_view_if_needed()
+        panel = open_panel()
         panel.choose("Query param")
         expect(panel.root.locator(".try-address")).to_have_text(re.compile(r"\?jwt=‹token›$"))
-        panel.log_in()
-        panel.is_logged_in()
+        panel.log_in_as_owner()
         panel.open()
 
-    def test_its_token_has_ended(self, owner: User, service: Service, settings, address: str, tab) -> None:
+    def test_its_token_has_ended(
+        self, owner: User, service: Service, settings, open_panel: Callable[..., Panel]
+    ) -> None:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "JWT_QUERY": True}
         pair = service.login(owner)
-        panel = Panel(tab(address)[0])
-        panel.root.scroll_into_view_if_needed()
+        panel = open_panel()
         panel.choose("Query param")
         panel.paste(pair["access"])
         service.post("/api/token/logout/", {"refresh": pair["refresh"]})
@@ -312,24 +292,20 @@ class TestQuery:
 
 
 class TestOnlyWhatThePathTakes:
-    def test_a_ticket_alone(self, settings, address: str, tab) -> None:
+    def test_a_ticket_alone(self, settings, open_panel: Callable[..., Panel]) -> None:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "SCHEMES": ["ticketauth.schemes.ticket.TicketQuery"]}
-        panel = Panel(tab(address)[0])
-        panel.root.scroll_into_view_if_needed()
+        panel = open_panel()
         expect(panel.root.locator(".try-methods input:enabled")).to_have_count(1)
 
-    def test_a_ticket_by_subprotocol(self, owner: User, settings, address: str, tab) -> None:
+    def test_a_ticket_by_subprotocol(self, owner: User, settings, open_panel: Callable[..., Panel]) -> None:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "SCHEMES": ["ticketauth.schemes.ticket.TicketSubprotocol"]}
-        panel = Panel(tab(address)[0])
-        panel.root.scroll_into_view_if_needed()
-        panel.log_in()
-        panel.is_logged_in()
+        panel = open_panel()
+        panel.log_in_as_owner()
         panel.open()
 
-    def test_names_of_the_settings(self, settings, address: str, tab) -> None:
+    def test_names_of_the_settings(self, settings, open_panel: Callable[..., Panel]) -> None:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "TICKET_QUERY_PARAM": "t", "JWT_COOKIE": "jwt"}
-        panel = Panel(tab(address)[0])
-        panel.root.scroll_into_view_if_needed()
+        panel = open_panel()
         expect(panel.root.locator(".try-methods")).to_contain_text(re.compile(r"\?t=.*sessionid.*jwt.*\?token="))
 
 
@@ -352,14 +328,12 @@ class TestLogin:
         echo.is_logged_in()
 
     def test_it_goes_with_the_page(self, owner: User, panel: Panel, page: Page) -> None:
-        panel.log_in()
-        panel.is_logged_in()
+        panel.log_in_as_owner()
         page.reload()
         expect(panel.root.get_by_label("User name")).to_be_visible()
 
     def test_it_can_be_forgotten(self, owner: User, panel: Panel) -> None:
-        panel.log_in()
-        panel.is_logged_in()
+        panel.log_in_as_owner()
         panel.button("Forget").click()
         expect(panel.root.get_by_label("User name")).to_be_focused()
 

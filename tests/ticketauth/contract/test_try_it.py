@@ -183,7 +183,9 @@ class TestSet:
 
 
 class TestRefused:
-    @pytest.mark.parametrize("origin", [None, "null", "https://good.example", "http://127.0.0.1", "http://localhost:3000"])
+    @pytest.mark.parametrize(
+        "origin", [None, "null", "https://good.example", "http://127.0.0.1", "http://localhost:3000"]
+    )
     def test_another_page(self, browser: Browser, access: str, origin: str | None, settings) -> None:
         settings.CSRF_TRUSTED_ORIGINS = ["https://good.example", "http://localhost:3000"]
         answer = browser.set(access, Origin=origin)
