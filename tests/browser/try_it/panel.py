@@ -88,6 +88,11 @@ class Panel:
             self.editor.fill(text)
         self.button("Send").click()
 
+    def check(self, text: str) -> None:
+        """Have a message checked, while there is no connection."""
+        self.editor.fill(text)
+        self.button("Check").click()
+
     def shows(self, text: str, direction: str = "received") -> None:
         """The log has a message."""
         expect(

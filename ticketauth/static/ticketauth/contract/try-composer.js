@@ -1,6 +1,6 @@
 /** Writes a message: JSON that is checked against its schema, raw text, or binary. */
 
-import { choice, el, field, isOff, say, switchOff } from "./try-dom.js";
+import { choice, el, field, say } from "./try-dom.js";
 import { bytes } from "./try-explain.js";
 import { Mistake, lineOf, parse } from "./try-json.js";
 import { check } from "./try-schema.js";
@@ -27,8 +27,9 @@ export class Composer {
 
   /** @param {boolean} open Whether a message can be sent now. */
   offer(open) {
-    switchOff(this.button, !open);
-    say(this.hint, open ? "Ctrl + Enter sends, too." : "Connect first.");
+    this.isOpen = open;
+    say(this.button, open ? "Send" : "Check");
+    say(this.hint, open ? "Ctrl + Enter sends, too." : "Connect to send.");
   }
 
   #build() {
@@ -96,8 +97,8 @@ export class Composer {
     const { data, faults } = this.#read();
     this.#show(faults);
     if (faults.length) this.#select(faults[0].place);
-    else if (!isOff(this.button)) this.#send(data);
-    else say(this.verdict, "It is good. Connect first, then send it.");
+    else if (this.isOpen) this.#send(data);
+    else say(this.verdict, "It can be sent. Connect first.");
   }
 
   #send(data) {
@@ -142,7 +143,7 @@ export class Composer {
       this.text.removeAttribute("aria-invalid");
       this.text.removeAttribute("aria-describedby");
     }
-    say(this.verdict, faults.length ? `Not sent: ${faults.length === 1 ? "one mistake" : `${faults.length} mistakes`}.` : "");
+    say(this.verdict, faults.length ? `${this.isOpen ? "Not sent" : "Not to be sent"}: ${faults.length === 1 ? "one mistake" : `${faults.length} mistakes`}.` : "");
   }
 
   #fault({ where, message, place }) {

@@ -20,20 +20,21 @@ function begin() {
 }
 
 async function mount(host, told) {
+  const retried = host.contains(document.activeElement);
   say(told, "Loading…");
   const answer = await begin();
-  if (!answer.ok) return failed(host, told, answer);
+  if (!answer.ok) return failed(host, told, answer, retried);
   const panel = new Panel(host.dataset.tryChannel, page);
   page.panels.push(panel);
-  const retried = host.contains(document.activeElement);
   told.replaceWith(panel.element);
   if (retried) panel.connectButton.focus();
 }
 
-function failed(host, told, answer) {
+function failed(host, told, answer, retried) {
   const { title } = explain({ kind: "refused", during: "getting", answer }, { closes: {} });
   const again = el("button.button-quiet", { type: "button", onclick: () => mount(host, told) }, "Try again");
   told.replaceChildren(`${title}. `, again);
+  if (retried) again.focus();
 }
 
 function prepare(host) {

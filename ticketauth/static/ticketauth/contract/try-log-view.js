@@ -15,13 +15,14 @@ export class LogView {
     this.paused = false;
     this.fresh = [];
     this.shown = new Map();
-    this.frame = 0;
+    this.flushing = 0;
     this.element = this.#build(id);
     this.#render();
   }
 
   #build(id) {
-    this.list = el("ol.try-entries", { role: "log", "aria-label": "Messages, the newest last", tabindex: "0" });
+    this.list = el("ol", {});
+    this.frame = el("div.try-entries", { role: "log", "aria-label": "Messages, the newest last", tabindex: "0" }, this.list);
     this.empty = el("p.try-empty", {}, "");
     this.count = el("p.try-count", {});
     this.pause = el("button.button-quiet", { type: "button", "aria-pressed": "false", onclick: () => this.#toggle() }, "Pause");
@@ -51,7 +52,7 @@ export class LogView {
         ),
       ),
       this.told,
-      this.list,
+      this.frame,
       this.empty,
     );
   }
@@ -61,23 +62,23 @@ export class LogView {
     this.fresh.push(entry);
     // A hidden page has no frames: what waits is bounded as the log is.
     if (this.fresh.length > MOST_ENTRIES) this.fresh.shift();
-    this.frame ||= requestAnimationFrame(() => this.#flush());
+    this.flushing ||= requestAnimationFrame(() => this.#flush());
   }
 
   #flush() {
-    this.frame = 0;
+    this.flushing = 0;
     if (!this.paused) this.#append(matching(this.fresh.splice(0), this.wanted));
     this.#summarise();
   }
 
   #append(entries) {
-    const atEnd = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 40;
+    const atEnd = this.frame.scrollHeight - this.frame.scrollTop - this.frame.clientHeight < 40;
     for (const entry of entries) {
       const item = shown(entry);
       this.shown.set(entry.id, item);
       this.list.append(item);
     }
-    if (atEnd) this.list.scrollTop = this.list.scrollHeight;
+    if (atEnd) this.frame.scrollTop = this.frame.scrollHeight;
   }
 
   #remove(id) {
@@ -106,7 +107,7 @@ export class LogView {
     if (this.paused) parts.push(`paused, ${this.fresh.length} new`);
     say(this.count, parts.join(" · "));
     this.empty.hidden = this.shown.size > 0;
-    this.list.hidden = this.shown.size === 0;
+    this.frame.hidden = this.shown.size === 0;
     say(this.empty, all ? "Nothing here matches the filter." : "What is sent and received appears here, without credentials.");
   }
 

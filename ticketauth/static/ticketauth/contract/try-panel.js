@@ -191,12 +191,12 @@ export class Panel {
       method: this.method,
       byToken: this.ticketView.source === "token",
       closes: this.channel.closes,
-      origin: this.page.seen.origin,
       reachable: null,
     };
     const lost = outcome.kind === "failed" || outcome.code === 1006;
     if (lost || outcome.code === 4401) around.reachable = (await this.page.refresh()).status > 0;
     if (this.state.attempt !== attempt) return;
+    around.origin = this.page.seen.origin;
     if (outcome.code === 4401) this.#dropCredential();
     const words = explain(outcome, around);
     this.logView.log.note([`${words.title}.`, ...words.lines].join("\n"));
