@@ -48,6 +48,12 @@ def site(service: Service, settings) -> str:
     return base
 
 
+@pytest.fixture
+def without_the_panel(settings) -> None:
+    """The page alone."""
+    settings.TICKETAUTH = {**settings.TICKETAUTH, "TRY_IT_OUT": False}
+
+
 @dataclass
 class Browse:
     """Opens pages, each in a browser profile of its own, and watches them."""

@@ -9,12 +9,9 @@ import pytest
 
 from tests.browser.conftest import Browse, serious
 
+pytestmark = pytest.mark.usefixtures("without_the_panel")
+
 WIDTHS = (390, 768, 1280, 1920)
-
-
-@pytest.fixture(autouse=True)
-def _without_the_panel(settings) -> None:
-    settings.TICKETAUTH = {**settings.TICKETAUTH, "TRY_IT_OUT": False}
 
 
 def size(width: int) -> dict[str, Any]:

@@ -130,7 +130,7 @@ class _Walk:
             name=name,
             depth=place.depth,
             anchor=anchor,
-            type=self._type(schema, place),
+            type=self._type(schema, replace(place, anchor=anchor)),
             required=required,
             constraints=tuple(_constraints(plain)),
             values=tuple(_values(plain)),
@@ -202,10 +202,11 @@ class _Walk:
     def _kind(self, plain: Schema, reference: str, place: _Place) -> SafeString:
         if reference in place.above:
             return format_html('<a href="#{}">{}</a>, as above', place.above[reference], _title(plain, reference))
+        inside = place.below(reference)
         if variants := _variants(plain):
-            return format_html_join(" or ", "{}", ((self._type(variant, place),) for variant in variants))
+            return format_html_join(" or ", "{}", ((self._type(variant, inside),) for variant in variants))
         if _is_array(plain) and isinstance(plain.get("items"), Mapping) and plain["items"]:
-            return format_html("array of {}", self._type(plain["items"], place))
+            return format_html("array of {}", self._type(plain["items"], inside))
         named = _title(plain, reference) if reference and plain.get("type") == "object" else ""
         return format_html("{} <i>{}</i>", "object", named) if named else format_html("{}", _word(plain))
 

@@ -54,7 +54,7 @@ class Server:
 class Scheme:
     id: str
     method: str
-    """Its name in the log; for D's panel and for the settings."""
+    """Its name in the log."""
     title: str
     carried: str
     """What is sent, with the credential in angle brackets."""
@@ -298,7 +298,8 @@ class _Reader:
         channel = replace(bare, operations=tuple(self._operations(bare, messages)))
         if channel.websocket:
             return replace(channel, choices=tuple(self._choices(channel)))
-        return replace(channel, request=request(self._connection(channel)) if id_ == _TICKETS else None)
+        body = _first_message(channel) or "{}"
+        return replace(channel, request=request(channel.url, body) if id_ == _TICKETS else None)
 
     def _server_of(self, part: Any) -> Any:
         servers = part.get("servers") or list(self._document["servers"].values())

@@ -132,12 +132,13 @@ def _bash(connection: Connection, credential: Credential) -> str:
         options.append(f'--protocol "{", ".join(_offers(value))}"')
     address = f'"{_url(connection, credential, value)}"'
     connect = " \\\n  ".join(["websocat", *options, address]) if options else f"websocat {address}"
-    return f"{_bash_ticket(connection)}\n{connect}" if _asks(connection, credential) else connect
+    if not _asks(connection, credential):
+        return connect
+    return f"{_bash_ticket(connection.tickets, _body(connection))}\n{connect}"
 
 
-def _bash_ticket(connection: Connection) -> str:
-    bearer = '-H "Authorization: Bearer $ACCESS_TOKEN"'
-    return _kept("TICKET", connection.tickets, (bearer,), _body(connection), "ticket_uuid")
+def _bash_ticket(tickets: str, body: str) -> str:
+    return _kept("TICKET", tickets, ('-H "Authorization: Bearer $ACCESS_TOKEN"',), body, "ticket_uuid")
 
 
 def _kept(variable: str, url: str, options: Sequence[str], body: str, member: str) -> str:
@@ -147,9 +148,9 @@ def _kept(variable: str, url: str, options: Sequence[str], body: str, member: st
     return " \\\n  ".join(lines)
 
 
-def request(connection: Connection) -> Snippet:
+def request(tickets: str, body: str) -> Snippet:
     """An access token becomes a ticket."""
-    return Snippet("bash", "curl", _bash_ticket(connection))
+    return Snippet("bash", "curl", _bash_ticket(tickets, body))
 
 
 def login(token_url: str) -> Snippet:
@@ -165,7 +166,7 @@ def _javascript(connection: Connection, credential: Credential) -> str:
     value = f"${{{_NAMES[credential.source]}}}"
     lines = [*_javascript_credential(connection, credential), *_javascript_socket(connection, credential, value)]
     if connection.first_message and not connection.ready_frame:
-        lines.append(f"socket.onopen = () => socket.send({json.dumps(connection.first_message, ensure_ascii=False)});")
+        lines.append(f"socket.onopen = () => socket.send({_javascript_text(connection.first_message)});")
     lines += [
         "socket.onmessage = ({ data }) => {",
         "  console.log(data);",
@@ -174,6 +175,11 @@ def _javascript(connection: Connection, credential: Credential) -> str:
         'socket.onclose = ({ code, reason }) => console.log("closed", code, reason);',
     ]
     return "\n".join(lines)
+
+
+def _javascript_text(text: str) -> str:
+    """An expression that gives a text, which may be JSON."""
+    return f"JSON.stringify({text})" if text.startswith(("{", "[")) else json.dumps(text, ensure_ascii=False)
 
 
 def _javascript_credential(connection: Connection, credential: Credential) -> list[str]:
@@ -187,7 +193,7 @@ def _javascript_credential(connection: Connection, credential: Credential) -> li
         f"const answer = await fetch({json.dumps(connection.tickets)}, {{",
         '  method: "POST",',
         '  headers: { Authorization: `Bearer ${accessToken}`, "Content-Type": "application/json" },',
-        f"  body: {json.dumps(_body(connection))},",
+        f"  body: {_javascript_text(_body(connection))},",
         "});",
         "if (!answer.ok) throw new Error(`No ticket: ${answer.status}`);",
         "const { ticket_uuid: ticket } = await answer.json();",
@@ -213,7 +219,7 @@ def _javascript_answer(connection: Connection) -> list[str]:
         return []
     return [
         f'  if (JSON.parse(data).type === "{READY}") {{',
-        f"    socket.send({json.dumps(connection.first_message, ensure_ascii=False)});",
+        f"    socket.send({_javascript_text(connection.first_message)});",
         "  }",
     ]
 

@@ -127,6 +127,16 @@ class TestRecursion:
         tree = {"oneOf": [an_object(left=ref("T"), right=ref("T")), {"type": "string"}]}
         assert names(table(ref("T"), T=tree)) == ["", "", "left", "right"]
 
+    def test_of_a_type_that_is_no_object(self) -> None:
+        value = {"anyOf": [{"type": "array", "items": ref("Value")}, {"type": "string"}]}
+        payload, member = table(ref("Value"), Value=value), table(an_object(a=ref("Value")), Value=value)
+        assert [words(field) for field in payload] == ["array of Value, as above or string"]
+        assert f'<a href="#{member[0].anchor}">Value</a>' in member[0].type
+
+    def test_of_lists_of_lists(self) -> None:
+        [field] = table(ref("Rows"), Rows={"type": "array", "items": ref("Rows")})
+        assert words(field) == "array of Rows, as above"
+
     def test_the_same_model_twice_is_none(self) -> None:
         fields = table(an_object(a=ref("P"), b=ref("P")), P=an_object(x={"type": "number"}))
         assert names(fields) == ["a", "a.x", "b", "b.x"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ticketauth.contract.markdown import inline, render
@@ -126,6 +126,7 @@ _PIECES = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(_PIECES, max_size=24).map("".join))
 def test_no_text_makes_another_tag_or_a_link_that_runs(text: str) -> None:
     tags = Tags()

@@ -88,7 +88,7 @@
       const top = (target) => target.getBoundingClientRect().top;
       const above = targets.filter((target) => top(target) <= line);
       // Of cards side by side, the first.
-      const last = above.find((target) => top(target) >= top(above.at(-1))) ?? targets[0];
+      const last = above.find((target) => Math.abs(top(target) - top(above.at(-1))) < 1) ?? targets[0];
       const atTheEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 2;
       const next = links.get(atTheEnd ? targets.at(-1) : last);
       if (next === current) return;
