@@ -17,7 +17,8 @@ from tests.conftest import PASSWORD
 def focused(page: Page) -> str:
     """What has the focus: its text, label or name."""
     name: str = page.evaluate(
-        "() => { const it = document.activeElement; return it.labels?.[0]?.textContent || it.textContent || it.tagName; }"
+        "() => { const it = document.activeElement;"
+        " return it.labels?.[0]?.textContent || it.textContent || it.tagName; }"
     )
     return name
 
@@ -75,7 +76,8 @@ def test_nothing_is_cut_off(owner: User, open_panel: Callable[..., Panel], width
         panel.root.evaluate(
             "root => [...root.querySelectorAll('button, input, select, textarea, p, code, li')].filter(it => {"
             " const box = it.getBoundingClientRect(); const frame = root.getBoundingClientRect();"
-            " return box.width && (box.left < frame.left - 1 || box.right > frame.right + 1); }).map(it => it.outerHTML)"
+            " return box.width && (box.left < frame.left - 1 || box.right > frame.right + 1); })"
+            ".map(it => it.outerHTML)"
         )
         == []
     )
