@@ -100,6 +100,7 @@ class StateView(PanelView):
                 "login_url": resolve_url(settings.LOGIN_URL),
                 "token_url": given.TOKEN_URL,
                 "csrf_token": get_token(request),
+                "csrf_header": settings.CSRF_HEADER_NAME.removeprefix("HTTP_").replace("_", "-"),
                 "origin": {"value": own, "allowed": own in conf.origins().allowed},
                 "names": {
                     "ticket": given.TICKET_QUERY_PARAM,

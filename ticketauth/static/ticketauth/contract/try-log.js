@@ -68,12 +68,17 @@ export function matching(entries, { direction, text }) {
   return entries.filter((entry) => (direction === "all" || entry.direction === direction) && entry.text.toLowerCase().includes(needle));
 }
 
-/** @param {Entry[]} entries As a file has it. */
+/**
+ * @param {Entry[]} entries
+ * @param {Record<string, string>} about What is said besides.
+ * @returns {string} As a file has it.
+ */
 export function saved(entries, about) {
+  const head = Object.fromEntries(Object.entries(about).map(([name, text]) => [name, redact(text)]));
   const messages = entries.map(({ time, direction, kind, size, text, cut }) => ({
     time, direction, kind, size, data: kind === "JSON" && !cut ? exactly(text) : text, ...(cut ? { cut } : {}),
   }));
-  return JSON.stringify({ ...about, messages }, null, 2);
+  return JSON.stringify({ ...head, messages }, null, 2);
 }
 
 /** @returns {["JSON" | "text", string]} */

@@ -272,7 +272,7 @@ export class Panel {
     return el(
       "div.try-panel",
       {},
-      el("div.try-controls", {}, this.#buildMethods(id), this.#buildMethod(), this.#buildConnect(id), this.composer.element),
+      el("div.try-controls", {}, this.#buildMethods(id), this.#buildMethod(), this.#buildWhere(id), this.#buildBar(id), this.#buildOutcome(), this.composer.element),
       this.logView.element,
     );
   }
@@ -295,26 +295,34 @@ export class Panel {
     return el("div.try-methods", {}, group, reasons.length ? el("p.try-why", { id: `${id}-why` }, ...reasons) : null);
   }
 
-  #buildConnect(id) {
+  #buildWhere(id) {
     this.parameters = this.channel.parameters.map(({ name, description, example }) => {
       const input = el("input", { id: `${id}-parameter-${name}`, name, value: example, autocomplete: "off", spellcheck: "false", oninput: () => this.render() });
       return field(name, input, description ? el("p.try-hint", {}, description) : null);
     });
     this.address = el("code.try-address", { translate: "no" });
-    this.connectButton = el("button.button", { type: "submit", onclick: (event) => isSecond(event) && event.preventDefault() }, "Connect");
+    return el(
+      "form.try-connect.form",
+      { id: `${id}-connect`, novalidate: true, onsubmit: (event) => this.#connect(event) },
+      this.parameters.length ? el("div.try-parameters", {}, ...this.parameters) : null,
+      el("p.try-where", {}, el("span.try-label", {}, "Address"), this.address),
+    );
+  }
+
+  /** It stays in sight, so that there is always a way out. */
+  #buildBar(id) {
+    this.connectButton = el("button.button", { type: "submit", form: `${id}-connect`, onclick: (event) => isSecond(event) && event.preventDefault() }, "Connect");
     this.stopButton = el("button.button-quiet", { type: "button", onclick: (event) => this.#stop(event) }, "Disconnect");
     this.badge = el("span.try-state", {});
+    const status = el("p.try-status", { role: "status" }, el("span.try-label", {}, "State"), this.badge);
+    return el("div.try-bar.try-buttons", {}, this.connectButton, this.stopButton, status);
+  }
+
+  #buildOutcome() {
     this.wait = new Wait();
     this.outcomeText = el("div", {});
     this.outcome = el("div.try-outcome", { hidden: true }, this.outcomeText, this.wait.element);
-    return el(
-      "form.try-connect.form",
-      { novalidate: true, onsubmit: (event) => this.#connect(event) },
-      this.parameters.length ? el("div.try-parameters", {}, ...this.parameters) : null,
-      el("p.try-where", {}, el("span.try-label", {}, "Address"), this.address),
-      el("div.try-buttons", {}, this.connectButton, this.stopButton, el("p.try-status", { role: "status" }, el("span.try-label", {}, "State"), this.badge)),
-      el("div.try-live", { "aria-live": "polite" }, this.outcome),
-    );
+    return el("div.try-live", { "aria-live": "polite" }, this.outcome);
   }
 
   #stop(event) {

@@ -50,15 +50,15 @@ export class Server {
   constructor(state, cookie) {
     this.stateUrl = state;
     this.cookieUrl = cookie;
-    this.csrf = "";
+    this.csrf = {};
   }
 
   /** As the server sees this browser now. The CSRF token changes with every login: ask before what needs it. */
   async state(signal) {
     const answer = await ask(this.stateUrl, { signal, credentials: "same-origin" });
     if (answer.ok) {
-      this.csrf = answer.body.csrf_token;
-      learn(this.csrf);
+      this.csrf = { [answer.body.csrf_header]: answer.body.csrf_token };
+      learn(answer.body.csrf_token);
       answer.body = { ...answer.body, csrf_token: undefined };
     }
     return answer;
@@ -70,7 +70,7 @@ export class Server {
   }
 
   ticketBySession(url, path, signal) {
-    return ask(url, json({ path }, { "X-CSRFToken": this.csrf }, { signal }));
+    return ask(url, json({ path }, this.csrf, { signal }));
   }
 
   logIn(url, username, password) {
@@ -78,11 +78,11 @@ export class Server {
   }
 
   setCookie(token, signal) {
-    return ask(this.cookieUrl, json({ action: "set" }, { ...bearer(token), "X-CSRFToken": this.csrf }, { signal }));
+    return ask(this.cookieUrl, json({ action: "set" }, { ...bearer(token), ...this.csrf }, { signal }));
   }
 
   /** It arrives even where the page goes away, and nobody waits for the answer. */
   clearCookie() {
-    return ask(this.cookieUrl, json({ action: "clear" }, { "X-CSRFToken": this.csrf }, { keepalive: true }));
+    return ask(this.cookieUrl, json({ action: "clear" }, this.csrf, { keepalive: true }));
   }
 }
