@@ -11,6 +11,7 @@ from urllib.parse import urljoin
 from django.core.signals import setting_changed
 
 from ticketauth import conf
+from ticketauth.exceptions import Misconfigured
 
 from .page import Page, page
 
@@ -33,9 +34,17 @@ def _body(text: str) -> Body:
 
 @functools.lru_cache(KEPT)
 def document(base_url: str) -> dict[str, Any]:
-    """The AsyncAPI document of this project; `ticketauth[asyncapi]` has what it needs."""
-    from ticketauth.asyncapi import project
+    """The AsyncAPI document of this project.
 
+    Raises:
+        Misconfigured: What makes it is not installed.
+    """
+    try:
+        from ticketauth.asyncapi import project
+    except ImportError as error:
+        raise Misconfigured(
+            f"{error}. The AsyncAPI document needs more: pip install 'ticketauth[asyncapi]'."
+        ) from error
     return project.document(base_url)
 
 

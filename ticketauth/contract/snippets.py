@@ -254,7 +254,7 @@ def _python_ticket(connection: Connection) -> list[str]:
         "    request = urllib.request.Request(",
         f"        {json.dumps(connection.tickets)},",
         '        method="POST",',
-        f"        data=json.dumps({json.loads(_body(connection))!r}).encode(),",
+        f"        data=json.dumps({_body(connection)}).encode(),",
         "        headers={",
         '            "Authorization": f"Bearer {os.environ[\'ACCESS_TOKEN\']}",',
         '            "Content-Type": "application/json",',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from django.test import Client
 
 from ticketauth import logins
 from ticketauth.contract import documents
+from ticketauth.exceptions import Misconfigured
 
 JSON, YAML, PAGE = "/ws/asyncapi.json", "/ws/asyncapi.yaml", "/ws/docs/"
 
@@ -91,6 +93,12 @@ class TestDocuments:
         answer = client.get(YAML)
         assert answer["X-Content-Type-Options"] == "nosniff"
         assert answer["Content-Disposition"] == 'inline; filename="asyncapi.yaml"'
+
+
+def test_without_the_extra_a_sentence_says_what_to_install(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "ticketauth.asyncapi", None)
+    with pytest.raises(Misconfigured, match=r"pip install 'ticketauth\[asyncapi\]'"):
+        documents.document("https://x.example")
 
 
 class TestAddresses:
