@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from tests.browser.try_it.conftest import Watch, session_cookie
 from tests.browser.try_it.panel import Panel
@@ -307,6 +307,20 @@ class TestOnlyWhatThePathTakes:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "TICKET_QUERY_PARAM": "t", "JWT_COOKIE": "jwt"}
         panel = open_panel()
         expect(panel.root.locator(".try-methods")).to_contain_text(re.compile(r"\?t=.*sessionid.*jwt.*\?token="))
+
+    def test_a_ticket_for_a_token_alone(self, session: None, page: Page) -> None:
+        page.route("**/asyncapi.json", _without_sessions_at_the_ticket_endpoint)
+        page.reload()
+        panel = Panel(page).ready()
+        expect(panel.root.get_by_label("User name")).to_be_visible()
+        expect(panel.root.get_by_text("Asked for with")).to_be_hidden()
+
+
+def _without_sessions_at_the_ticket_endpoint(route: Route) -> None:
+    answer = route.fetch()
+    document = answer.json()
+    document["channels"]["tickets"]["x-security"] = ["bearerAuth"]
+    route.fulfill(response=answer, json=document)
 
 
 class TestLogin:

@@ -1,6 +1,7 @@
 /** The ticket that is held: masked, counted down, with its state. */
 
 import { choice, el, say, switchOff } from "./try-dom.js";
+import { channelOf } from "./try-document.js";
 import { clock } from "./try-explain.js";
 import { isBusy } from "./try-machine.js";
 
@@ -11,12 +12,25 @@ const STATES = {
   expired: ["warn", "Expired. Connect takes a new one."],
 };
 
+const SOURCES = [
+  { value: "token", label: "A login here", word: "jwt_header" },
+  { value: "session", label: "The session", word: "session" },
+];
+
+/** What the ticket endpoint takes; both, where the document does not say. */
+function sourcesOf(root) {
+  const words = root.channels.tickets ? channelOf(root, "tickets").schemes.map(({ word }) => word) : [];
+  const taken = SOURCES.filter(({ word }) => words.includes(word));
+  return taken.length ? taken : SOURCES;
+}
+
 export class TicketView {
   /** @param {string} id Unique in the page. @param {import("./try-panel.js").Panel} panel @param {() => void} get */
   constructor(id, panel, get) {
     this.panel = panel;
-    this.source = panel.page.seen.user ? "session" : "token";
-    const sources = [{ value: "token", label: "A login here" }, { value: "session", label: "The session" }];
+    const sources = sourcesOf(panel.page.root);
+    this.hasChoice = sources.length > 1;
+    this.source = sources.some(({ value }) => value === "session" && panel.page.seen.user) ? "session" : sources[0].value;
     this.sources = choice(`${id}-source`, "Asked for with", sources, (source) => this.#choose(source));
     this.sources.choose(this.source);
     this.value = el("code.try-ticket-value", { translate: "no" });
@@ -29,7 +43,7 @@ export class TicketView {
   }
 
   render() {
-    this.sources.hidden = this.element.hidden;
+    this.sources.hidden = this.element.hidden || !this.hasChoice;
     switchOff(this.button, isBusy(this.panel.state));
     this.tick();
   }
