@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import include, path
 
+from . import try_it
 from .views import JSONDocument, YAMLDocument, page
 
 app_name = "ticketauth_contract"
@@ -12,4 +13,5 @@ urlpatterns = [
     path("asyncapi.json", JSONDocument.as_view(), name="json"),
     path("asyncapi.yaml", YAMLDocument.as_view(), name="yaml"),
     path("docs/", page, name="page"),
+    path("docs/try/", include(try_it)),
 ]

@@ -1,0 +1,97 @@
+/** What all panels of a page share: the document, what the server knows of this browser, and the one cookie. */
+
+import { load } from "./try-document.js";
+import { login } from "./try-login.js";
+import { learnName } from "./try-secrets.js";
+import { Server } from "./try-server.js";
+
+export class Page {
+  /** @param {{document: string, state: string, cookie: string}} addresses */
+  constructor(addresses) {
+    this.addresses = addresses;
+    this.server = new Server(addresses.state, addresses.cookie);
+    this.root = null;
+    this.seen = null;
+    this.panels = [];
+    this.settled = Promise.resolve();
+    this.isClearing = false;
+    this.usesCookie = false;
+    this.cookieToken = "";
+  }
+
+  /** @returns {Promise<import("./try-server.js").Answer>} Of whichever request failed, or the last. */
+  async begin() {
+    const document = await load(this.addresses.document);
+    if (!document.ok) return document;
+    this.root = document.body;
+    return this.refresh();
+  }
+
+  /** Ask the server again: somebody may have logged in or out in another tab. */
+  async refresh(signal) {
+    const answer = await this.server.state(signal);
+    if (answer.ok) {
+      this.seen = answer.body;
+      learnName(this.seen.names.ticket);
+      learnName(this.seen.names.query);
+      for (const panel of this.panels) panel.render();
+    }
+    return answer;
+  }
+
+  /** Shows who is logged in now, too. */
+  async ticketBySession(url, path, signal) {
+    const seen = await this.refresh(signal);
+    return seen.ok ? this.server.ticketBySession(url, path, signal) : seen;
+  }
+
+  /** See that the browser sends a cookie: its own where it has one, else one with the token that is held. */
+  async provideCookie(signal) {
+    await this.settled;
+    const answer = await this.refresh(signal);
+    if (!answer.ok) return answer;
+    const { sent, ours, foreign } = this.seen.cookie ?? {};
+    const token = login()?.token ?? "";
+    this.usesCookie = true;
+    if (foreign || (sent && ours && (!token || token === this.cookieToken))) return answer;
+    if (!token) return { ok: false, status: 401, code: "no_token", detail: "", retryAfter: 0 };
+    const set = await this.server.setCookie(token, signal);
+    if (set.ok) this.cookieToken = token;
+    this.#note(set);
+    return set;
+  }
+
+  /** Take the panel's cookie away, unless a panel still wants it; `anyway` where the user says so. */
+  clearCookie(anyway = false) {
+    if (!anyway && !this.#mayClear()) return null;
+    this.usesCookie = false;
+    this.cookieToken = "";
+    this.isClearing = true;
+    this.settled = this.#clear();
+    return this.settled;
+  }
+
+  /** The page goes away. */
+  leave() {
+    for (const panel of this.panels) panel.leave();
+    if (this.seen?.cookie?.ours && this.usesCookie) this.server.clearCookie();
+    this.usesCookie = false;
+  }
+
+  async #clear() {
+    const seen = await this.refresh();
+    const answer = seen.ok ? await this.server.clearCookie() : seen;
+    this.isClearing = false;
+    this.#note(answer);
+    return answer;
+  }
+
+  #mayClear() {
+    return Boolean(this.seen?.cookie?.ours) && !this.panels.some(({ method }) => method === "cookie");
+  }
+
+  #note(answer) {
+    if (answer.ok && this.seen) this.seen.cookie = { ...this.seen.cookie, ...answer.body };
+    for (const panel of this.panels) panel.render();
+  }
+}

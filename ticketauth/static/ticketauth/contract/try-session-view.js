@@ -1,0 +1,27 @@
+/** Who is logged in by session. The panel looks, and changes nothing. */
+
+import { conceal, el, say } from "./try-dom.js";
+import { comesFirst } from "./try-methods.js";
+
+export class SessionView {
+  /** @param {import("./try-panel.js").Panel} panel */
+  constructor(panel) {
+    this.panel = panel;
+    this.who = el("span", {});
+    this.link = el("a.button-quiet", {}, "Log in");
+    this.other = el("p.try-hint", {});
+    this.element = el("div.try-session", {}, el("div.try-row", {}, el("p", { role: "status" }, this.who), this.link), this.other);
+  }
+
+  render() {
+    const { user, login_url: url, names, cookie } = this.panel.page.seen;
+    say(this.who, user ? `Logged in by session as ${user}.` : "Nobody is logged in by session.");
+    conceal(this.link, Boolean(user), this.panel.connectButton);
+    const there = new URL(url, location.href);
+    there.searchParams.set("next", `${location.pathname}#${this.panel.element?.parentElement?.id ?? ""}`);
+    this.link.href = there.href;
+    const beaten = this.panel.method === "session" && cookie?.sent && comesFirst(this.panel.channel, "cookie", "session");
+    this.other.hidden = !beaten;
+    say(this.other, `The browser also sends ${names.cookie}, which the server looks at first.`);
+  }
+}
