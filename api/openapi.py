@@ -14,12 +14,12 @@ from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import exceptions as drf
 
+from ticketauth.contract.views import may_read
 from ticketauth.exceptions import NotAuthenticated, Unavailable
 from ticketauth.openapi import Refusals, header
 from ticketauth.problems import CONTENT_TYPE
 
 from . import errors
-from .access import may_read
 from .serializers import Credentials, Refresh, TokenPair
 
 _PATTERNS = {

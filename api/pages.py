@@ -17,11 +17,11 @@ from django.views.generic.base import View
 from rest_framework.exceptions import Throttled
 
 from ticketauth import conf, logins, logs, users
+from ticketauth.contract.views import may_read
 from ticketauth.exceptions import NotAuthenticated
 from ticketauth.views import address_of
 from ticketauth.wire import CLOSES
 
-from .access import may_read
 from .throttles import seconds_to_wait
 
 

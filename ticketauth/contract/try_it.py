@@ -29,7 +29,7 @@ from ticketauth.schemes.jwt import JWTCookie
 from ticketauth.views import address_of
 
 from .documents import document
-from .views import base_url, is_allowed
+from .views import base_url, may_read
 
 MARKER = "ticketauth_try_it"
 """Name of the cookie that says which token the panel has put into the other cookie. It holds a keyed hash of it."""
@@ -139,7 +139,7 @@ class CookieView(PanelView):
 
 def _require_reader(request: HttpRequest) -> None:
     """As for the page itself (`DOCS_ACCESS`)."""
-    if conf.current().DOCS_ACCESS != "everyone" and not is_allowed(request.user):
+    if not may_read(request):
         raise NotFound("docs_access", "There is nothing here for you.")
 
 

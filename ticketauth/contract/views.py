@@ -32,6 +32,12 @@ def base_url(request: HttpRequest) -> str:
     return next(iter(conf.current().PUBLIC_URLS), f"{request.scheme}://{request.get_host()}")
 
 
+def may_read(request: HttpRequest) -> bool:
+    """Whether `DOCS_ACCESS` lets whoever is logged in here."""
+    # Where everyone may, without a look at the session: the answer would vary with it.
+    return conf.current().DOCS_ACCESS == "everyone" or is_allowed(request.user)
+
+
 def is_allowed(user: Any) -> bool:
     """Whether somebody may see the contract."""
     access = conf.current().DOCS_ACCESS
@@ -108,7 +114,7 @@ class YAMLDocument(DocumentView):
 @require_safe
 def page(request: HttpRequest) -> HttpResponseBase:
     """The page; where it is not for everyone, the login for those who are not logged in."""
-    if conf.current().DOCS_ACCESS == "everyone" or is_allowed(request.user):
+    if may_read(request):
         shown = documents.as_page(base_url(request))
         context = {"page": shown, "try_it": conf.try_it_out()}
         response = render(request, "ticketauth/contract/page.html", context)
