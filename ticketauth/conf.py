@@ -112,7 +112,7 @@ class Settings:
     )
     OPENAPI_URL: str = _setting("", "Where the project's OpenAPI document is; the AsyncAPI document links to it.")
     DOCS_ACCESS: Literal["everyone", "authenticated", "staff"] = _setting(
-        "everyone", "Who may see the AsyncAPI document and its page."
+        "everyone", "Who may see the AsyncAPI document and its page; in the service the OpenAPI ones too."
     )
     TRY_IT_OUT: bool | None = _setting(
         None, "Whether the page has a panel that connects. `None`: while Django's `DEBUG` is on."

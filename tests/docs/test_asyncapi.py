@@ -21,6 +21,12 @@ from ticketauth.asyncapi import document, project
 TEXT = read("docs/asyncapi.md")
 
 
+@pytest.fixture(autouse=True)
+def _no_channel_layer(settings: Any) -> None:
+    """Whose connections would outlive the event loop of a test."""
+    settings.CHANNEL_LAYERS = {}
+
+
 @pytest.fixture(scope="module")
 def application() -> Any:
     block = re.search(r"<!-- asyncapi: write mysite/consumers.py -->\n```python\n(.*?)```", TEXT, re.DOTALL)

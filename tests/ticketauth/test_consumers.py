@@ -13,6 +13,12 @@ from ticketauth.consumers import Error, TypedConsumer, handlers_of, receives
 from ticketauth.exceptions import Misconfigured
 
 
+@pytest.fixture(autouse=True)
+def _no_channel_layer(settings: Any) -> None:
+    """Whose connections would outlive the event loop of a test."""
+    settings.CHANNEL_LAYERS = {}
+
+
 class Ping(BaseModel):
     type: Literal["ping"]
     id: int
