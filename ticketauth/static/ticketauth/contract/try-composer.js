@@ -50,7 +50,7 @@ export class Composer {
     this.encoding.append(el("option", { value: "hex" }, "Hexadecimal"), el("option", { value: "base64" }, "Base64"));
     this.encoder = field("Written as", this.encoding);
     this.text = el("textarea", {
-      id: `${id}-text`, rows: "8", spellcheck: "false", autocomplete: "off", autocapitalize: "off", translate: "no",
+      id: `${id}-text`, rows: "5", spellcheck: "false", autocomplete: "off", autocapitalize: "off", translate: "no",
       oninput: () => this.#recheck(), onkeydown: (event) => this.#key(event),
     });
     this.label = el("label", { for: this.text.id });
@@ -73,7 +73,7 @@ export class Composer {
     this.chooser.hidden = mode !== "message";
     this.encoder.hidden = mode !== "binary";
     say(this.label, { message: "JSON", text: "Text, sent as it is and not checked", binary: "Bytes" }[mode]);
-    this.text.rows = mode === "message" ? 8 : 4;
+    this.text.rows = mode === "message" ? 5 : 4;
     if (mode === "message") this.#fill();
     else this.text.value = mode === "binary" ? "" : this.text.value;
     this.#show([]);
@@ -81,7 +81,7 @@ export class Composer {
 
   #fill() {
     this.text.value = JSON.stringify(this.examples[this.select.value].payload, null, 2);
-    this.text.rows = Math.min(18, Math.max(6, this.text.value.split("\n").length + 1));
+    this.text.rows = Math.min(18, Math.max(5, this.text.value.split("\n").length + 1));
     this.#show([]);
   }
 

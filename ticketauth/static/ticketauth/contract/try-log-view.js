@@ -37,6 +37,8 @@ export class LogView {
       "section.try-log",
       { "aria-labelledby": `${id}-title` },
       el("div.try-log-head", {}, el("h4", { id: `${id}-title` }, "Log"), this.count),
+      this.frame,
+      this.empty,
       el(
         "div.try-log-tools.form",
         {},
@@ -52,8 +54,6 @@ export class LogView {
         ),
       ),
       this.told,
-      this.frame,
-      this.empty,
     );
   }
 
