@@ -8,10 +8,10 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import conditional_page, require_safe
-from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.extensions import OpenApiSerializerExtension, OpenApiSerializerFieldExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import exceptions as drf
 
 from ticketauth.contract.views import may_read
@@ -20,7 +20,7 @@ from ticketauth.openapi import Refusals, header
 from ticketauth.problems import CONTENT_TYPE
 
 from . import errors
-from .serializers import Credentials, Refresh, TokenPair
+from .serializers import Credentials, JSONBoolean, Refresh, RevokeAll, Session, TokenPair
 
 _PATTERNS = {
     "username": r"^[^\x00]*[^\s\x00][^\x00]*$",
@@ -40,6 +40,15 @@ class CredentialsSchema(OpenApiSerializerExtension):
         for name, member in schema["properties"].items():
             member["pattern"] = _PATTERNS[name]
         return schema
+
+
+class JSONBooleanField(OpenApiSerializerFieldExtension):
+    """Nothing else that Python takes for true."""
+
+    target_class = JSONBoolean
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        return {"type": "boolean"}
 
 
 class RefreshSchema(CredentialsSchema):
@@ -106,6 +115,65 @@ log_out = extend_schema(
     examples=[_REFRESH],
 )
 
+_ASKED = (
+    (NotAuthenticated("no_credential"), "there is no credential, or one that is no good"),
+    (drf.MethodNotAllowed("PUT"), "another method"),
+    (drf.NotAcceptable(), "`Accept` without JSON"),
+    (Unavailable("database"), "a dependency is down"),
+)
+_CSRF = (drf.PermissionDenied("CSRF Failed: CSRF token missing."), "a session cookie without a valid CSRF token")
+_LIST = Refusals(*_ASKED)
+_END = Refusals(*_ASKED, _CSRF, (drf.NotFound(), "one has no such login"))
+_END_ALL = Refusals(
+    *_body("keep_current"),
+    *_ASKED,
+    _CSRF,
+    (drf.UnsupportedMediaType("text/plain"), "a body that is not `application/json`"),
+)
+_OVER = "No ticket, handshake or refresh succeeds any more. A session is over for every page."
+_SESSION = {
+    "sid": "Zm9vYmFyYmF6cXV4cXV1eA",
+    "label": "Firefox on Linux",
+    "created_at": "2026-11-21T10:00:00.123456Z",
+    "last_seen": "2026-11-21T10:05:00.123456Z",
+    "expires_at": "2026-11-22T10:05:00.123456Z",
+    "current": True,
+}
+
+list_sessions = extend_schema(
+    operation_id="list_sessions",
+    summary="List one's own logins",
+    description="Those that are not over, the last seen first; the 200 last seen, where there are more.",
+    tags=["sessions"],
+    responses={
+        200: OpenApiResponse(Session(many=True), "The logins.", [OpenApiExample("one login", _SESSION)]),
+        **_LIST.responses,
+    },
+    parameters=[header("Cache-Control", 200), header("Referrer-Policy", 200), *_LIST.headers],
+)
+end_session = extend_schema(
+    operation_id="end_session",
+    summary="End one of one's own logins",
+    description=f"{_OVER} Sent again, it is 204 again.",
+    tags=["sessions"],
+    responses={204: OpenApiResponse(description="The login is over."), **_END.responses},
+    parameters=[
+        OpenApiParameter("sid", {"type": "string", "pattern": "^[-a-zA-Z0-9_]+$"}, OpenApiParameter.PATH),
+        *(header("Cache-Control", 204), header("Referrer-Policy", 204)),
+        *_END.headers,
+    ],
+)
+revoke_all = extend_schema(
+    operation_id="revoke_all_sessions",
+    summary="End all of one's own logins, or all others",
+    description=f"{_OVER} Tokens without login and those of an identity provider are refused that were issued before.",
+    tags=["sessions"],
+    request=RevokeAll,
+    responses={204: OpenApiResponse(description="They are over."), **_END_ALL.responses},
+    parameters=[header("Cache-Control", 204), header("Referrer-Policy", 204), *_END_ALL.headers],
+    examples=[OpenApiExample("all others", {"keep_current": True}, request_only=True)],
+)
+
 
 @require_safe
 @conditional_page
@@ -133,14 +201,26 @@ def complete(result: dict[str, Any], **kwargs: object) -> dict[str, Any]:
     for path in result["paths"].values():
         for operation in path.values():
             responses = operation["responses"]
+            responses.setdefault("400", _empty(responses["401"]))
             bad = _said(errors.bad_request(HttpRequest(), Exception()))
             responses["400"]["content"][CONTENT_TYPE]["examples"]["BadRequest"] = {"value": bad}
-            responses["400"]["description"] += "\n\n`bad_request`: the request itself is not understood."
+            told = (responses["400"]["description"], "`bad_request`: the request itself is not understood.")
+            responses["400"]["description"] = "\n\n".join(part for part in told if part)
             responses["500"] = _internal(responses["400"])
             if operation["operationId"] in {"log_in", "refresh_tokens"}:
                 responses["200"]["links"] = _LINKS
     result["paths"] = {**result["paths"], **HEALTH}
     return result
+
+
+def _empty(like: dict[str, Any]) -> dict[str, Any]:
+    """A refusal without a reason yet."""
+    schema = like["content"][CONTENT_TYPE]["schema"]
+    return {
+        "headers": {"Cache-Control": like["headers"]["Cache-Control"]},
+        "content": {CONTENT_TYPE: {"schema": schema, "examples": {}}},
+        "description": "",
+    }
 
 
 _LINKS = {
@@ -155,13 +235,10 @@ def _said(answer: HttpResponse) -> dict[str, Any]:
 
 
 def _internal(like: dict[str, Any]) -> dict[str, Any]:
-    schema = like["content"][CONTENT_TYPE]["schema"]
+    internal = _empty(like)
     example = {"value": _said(errors.server_error(HttpRequest()))}
-    return {
-        "headers": {"Cache-Control": like["headers"]["Cache-Control"]},
-        "content": {CONTENT_TYPE: {"schema": schema, "examples": {"Internal": example}}},
-        "description": "`internal`: a fault of the service.",
-    }
+    internal["content"][CONTENT_TYPE]["examples"] = {"Internal": example}
+    return {**internal, "description": "`internal`: a fault of the service."}
 
 
 def _plain(description: str, example: str, **headers: Any) -> dict[str, Any]:

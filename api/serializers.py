@@ -1,8 +1,12 @@
-"""What the token endpoints take and give."""
+"""What the endpoints of tokens and logins take and give."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework import serializers
+
+from ticketauth.models import Login
 
 
 class Credentials(serializers.Serializer[object]):
@@ -23,3 +27,42 @@ class TokenPair(serializers.Serializer[object]):
 
     access = serializers.CharField()
     refresh = serializers.CharField()
+
+
+class Session(serializers.Serializer[object]):
+    """A login of one's own."""
+
+    sid = serializers.CharField(help_text="Names it. Not a secret.")
+    # A Serializer takes its fields off the class, so that this hides none of its own attributes.
+    label = serializers.CharField(  # type: ignore[assignment]
+        help_text="What its user agent said of itself; may be empty.", allow_blank=True
+    )
+    created_at = serializers.DateTimeField()
+    last_seen = serializers.DateTimeField(source="refreshed_at", help_text="Its last refresh, or use of its session.")
+    expires_at = serializers.DateTimeField(help_text="It is over then, unless it is refreshed or used before.")
+    current = serializers.SerializerMethodField(help_text="Whether it is the login that asks.")
+
+    def get_current(self, login: Login) -> bool:
+        """By the `sid` of who asks."""
+        current: bool = login.sid == self.context["current"]
+        return current
+
+
+class JSONBoolean(serializers.Field[bool, Any, bool, Any]):
+    """`true` or `false`. A "no" that is taken for one of them would keep or end the wrong logins."""
+
+    default_error_messages = {"invalid": "Must be true or false."}
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid")
+        return data
+
+    def to_representation(self, value: bool) -> bool:
+        return value
+
+
+class RevokeAll(serializers.Serializer[object]):
+    """Which logins to end."""
+
+    keep_current = JSONBoolean(help_text="Whether the login that asks goes on.")

@@ -16,6 +16,7 @@ from rest_framework_simplejwt.tokens import RefreshToken
 
 from ticketauth import issuers, logins, logs, users
 from ticketauth.exceptions import NotAuthenticated, Refusal
+from ticketauth.labels import label_of
 from ticketauth.types import Sid
 from ticketauth.views import address_of
 
@@ -23,15 +24,16 @@ from . import openapi
 from .serializers import Credentials, Refresh, TokenPair
 from .throttles import LoginPerAddress, LoginPerUser
 
-_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
 
 def _pair(refresh: RefreshToken) -> Response:
     body = TokenPair({"access": str(refresh.access_token), "refresh": str(refresh)})
-    return Response(body.data, headers=_HEADERS)
+    return Response(body.data, headers=HEADERS)
 
 
-def _valid(serializer: Serializer[Any]) -> dict[str, Any]:
+def valid(serializer: Serializer[Any]) -> dict[str, Any]:
+    """What was sent, or a `ValidationError`."""
     serializer.is_valid(raise_exception=True)
     data: dict[str, Any] = serializer.validated_data
     return data
@@ -63,11 +65,11 @@ class TokenView(LoginView):
     @openapi.log_in
     def post(self, request: Request) -> Response:
         """Log in."""
-        credentials = _valid(Credentials(data=request.data))
+        credentials = valid(Credentials(data=request.data))
         user = authenticate(request._request, **credentials)
         if user is None:
             raise NotAuthenticated("password", "User name or password is wrong.")
-        refresh = logins.start(user)
+        refresh = logins.start(user, label_of(request.headers.get("User-Agent", "")))
         self.log(request, users.subject_of(user), refresh["sid"])
         return _pair(refresh)
 
@@ -80,7 +82,7 @@ class RefreshView(LoginView):
     @openapi.refresh
     def post(self, request: Request) -> Response:
         """Rotate."""
-        token = _valid(Refresh(data=request.data))["refresh"]
+        token = valid(Refresh(data=request.data))["refresh"]
         refresh = logins.rotate(async_to_sync(issuers.verify_refresh)(token))
         self.log(request, "", refresh["sid"])
         return _pair(refresh)
@@ -94,8 +96,8 @@ class LogoutView(LoginView):
     @openapi.log_out
     def post(self, request: Request) -> Response:
         """End the login."""
-        token = _valid(Refresh(data=request.data))["refresh"]
+        token = valid(Refresh(data=request.data))["refresh"]
         claims = async_to_sync(issuers.verify_refresh)(token, expired_too=True)
         logins.end(Sid(claims["sid"]))
         self.log(request, "", claims["sid"])
-        return Response(status=204, headers=_HEADERS)
+        return Response(status=204, headers=HEADERS)

@@ -211,6 +211,7 @@ SPECTACULAR_SETTINGS = {
     "EXTERNAL_DOCS": {"url": "/ws/docs/", "description": "The WebSockets that a ticket opens (AsyncAPI)"},
     "TAGS": [
         {"name": "token", "description": "A login: its tokens, and its end."},
+        {"name": "sessions", "description": "One's own logins."},
         {"name": "tickets", "description": "What opens a WebSocket, once."},
         {"name": "health", "description": "For orchestrators and load balancers."},
     ],

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -61,10 +62,14 @@ class SessionLoginAuthentication(SessionAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, Identity] | None:
         """The same, for synchronous views."""
         found = super().authenticate(request)
+        # Where `sessions.AuthenticationMiddleware` has read the login already.
+        known = getattr(request._request, "ticketauth_session", None)
+        if isinstance(known, NotAuthenticated):
+            raise known
         if found is None:
             return None
         user = found[0]
-        return user, logins.of_session(request._request.session, user)
+        return user, known or logins.of_session(request._request.session, user)
 
     @staticmethod
     def security_scheme() -> SecurityScheme:
@@ -78,4 +83,6 @@ def identity_of(user: Any, auth: Any) -> Identity:
         return auth
     if not user.is_authenticated:
         raise NotAuthenticated("no_credential")
-    return Identity(OURS, users.subject_of(user))
+    # The class vouches for them now; a revocation is for what was issued before it. A token of simplejwt's says when.
+    issued_at = getattr(auth, "payload", {}).get("iat", time.time())
+    return Identity(OURS, users.subject_of(user), issued_at=issued_at)

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from django.contrib.sessions.backends.base import SessionBase
+from django.db import models, router, transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from rest_framework_simplejwt import settings as simplejwt
@@ -18,23 +19,26 @@ from rest_framework_simplejwt.tokens import RefreshToken
 
 from . import conf, users
 from .exceptions import NotAuthenticated
-from .models import Login, new_sid
-from .types import OURS, Identity, Sid
+from .labels import LONGEST_LABEL
+from .models import ForeignIdentity, Login, Revocation, new_sid
+from .types import OURS, Identity, Issuer, Sid, Subject
 
 SESSION_KEY = "ticketauth_sid"
 """Where a session keeps its `sid`: random, never the session key, which is a credential."""
 
 
-def start(user: Any) -> RefreshToken:
+def start(user: Any, label: str = "") -> RefreshToken:
     """Begin a login. The refresh token, and every access token made of it, carries its `sid`.
 
     Args:
         user: Who has just proved who they are.
+        label: What they will know it by in the list of their logins; `labels.label_of` makes one of a user agent.
     """
     now = timezone.now()
     login = Login.objects.create(
         user=user,
         auth_hash=user.get_session_auth_hash(),
+        label=label[:LONGEST_LABEL],
         created_at=now,
         refreshed_at=now,
         expires_at=_end(now, now),
@@ -67,15 +71,67 @@ def rotate(claims: Mapping[str, Any]) -> RefreshToken:
     return _token(login, claims)
 
 
-def end(sid: Sid) -> None:
-    """End a login. Ending it again, or one that does not exist, changes nothing."""
-    Login.objects.filter(pk=sid, revoked_at=None).update(revoked_at=timezone.now())
+def end(sid: Sid) -> bool:
+    """End a login. Ending it again, or one that does not exist, changes nothing, and gives False."""
+    return bool(Login.objects.filter(pk=sid, revoked_at=None).update(revoked_at=timezone.now()))
 
 
-def start_session(session: SessionBase, user: Any) -> None:
+def end_all(user: Any, *, keep: Identity | None = None) -> int:
+    """End every login of a user, and refuse what they hold without one: tokens without `sid`, a provider's tokens.
+
+    Those are refused that were issued before now.
+
+    Args:
+        user: Of the database.
+        keep: The credential that goes on. One without a login here goes on together with all of its kind.
+
+    Returns:
+        How many logins there were.
+    """
+    subjects = {(OURS, users.subject_of(user)), *_foreign_subjects(user)}
+    logins = Login.objects.filter(user=user, revoked_at=None, expires_at__gt=timezone.now())
+    if keep is not None and keep.issuer == OURS and logins.filter(pk=keep.sid).exists():
+        logins = logins.exclude(pk=keep.sid)
+    elif keep is not None:
+        subjects.discard((keep.issuer, keep.subject))
+    with transaction.atomic(using=router.db_for_write(Login)):
+        ended: int = logins.update(revoked_at=timezone.now())
+        for issuer, subject in subjects:
+            deny(issuer, subject)
+    return ended
+
+
+def end_stale(user: Any) -> None:
+    """End the logins from before a user's password changed, where the database does not say so yet."""
+    logins = Login.objects.filter(user=user, revoked_at=None)
+    logins.exclude(auth_hash__in=users.auth_hashes(user)).update(revoked_at=timezone.now())
+
+
+def live(user: Any) -> models.QuerySet[Login]:
+    """The logins of a user of the database that are not over."""
+    logins: models.QuerySet[Login] = Login.objects.filter(user=user, revoked_at=None, expires_at__gt=timezone.now())
+    return logins.filter(auth_hash__in=users.auth_hashes(user))
+
+
+def deny(issuer: Issuer, subject: Subject, sid: str = "") -> None:
+    """Refuse what a subject was issued before now and has no login here for: of one `sid`, or without, all of it."""
+    now = timezone.now()
+    age = max(timedelta(seconds=conf.current().LOGIN_MAX_AGE), simplejwt.api_settings.ACCESS_TOKEN_LIFETIME)
+    known = Revocation.objects.filter(issuer=issuer, subject=subject, sid=sid, expires_at__lte=now + age)
+    # One row, however often an inactive user is saved.
+    if not known.update(revoked_at=now, expires_at=now + age):
+        Revocation.objects.create(issuer=issuer, subject=subject, sid=sid, revoked_at=now, expires_at=now + age)
+
+
+def _foreign_subjects(user: Any) -> list[tuple[Issuer, Subject]]:
+    rows = ForeignIdentity.objects.filter(user=user)
+    return [(Issuer(row.issuer), Subject(row.subject)) for row in rows]
+
+
+def start_session(session: SessionBase, user: Any, label: str = "") -> None:
     """Begin a session's login: a new one, whatever the session had before."""
     end_session(session, user)
-    session[SESSION_KEY] = _create(new_sid(), session, user).sid
+    session[SESSION_KEY] = _create(new_sid(), session, user, label).sid
 
 
 def end_session(session: SessionBase, user: Any) -> None:
@@ -97,25 +153,29 @@ def of_session(session: SessionBase, user: Any) -> Identity:
     login = _session_login(session, user)
     if login.revoked_at is not None:
         raise _over("login_revoked", login)
-    if login.expires_at <= timezone.now():
+    now = timezone.now()
+    if login.expires_at <= now:
         raise _over("login_expired", login)
-    if (expires_at := _session_end(session, login.created_at)) > login.expires_at + timedelta(minutes=1):
-        Login.objects.filter(pk=login.pk).update(expires_at=expires_at)
+    if now - login.refreshed_at > timedelta(minutes=1):
+        expires_at = max(login.expires_at, _session_end(session, login.created_at))
+        Login.objects.filter(pk=login.pk).update(refreshed_at=now, expires_at=expires_at)
     return Identity(OURS, users.subject_of(user), Sid(login.sid), issued_at=login.created_at.timestamp())
 
 
 def _session_login(session: SessionBase, user: Any) -> Login:
     *kept, derived = _sids(session, user)
+    label = ""
     if kept:
         login: Login | None = Login.objects.filter(pk=kept[0], user=user).first()
         if login is None:
             raise NotAuthenticated("login_unknown")
         if users.has_auth_hash(user, login.auth_hash):
             return login
+        label = login.label
     # A session from before this app was installed; or one that outlived a change of its user's own password, as
     # `update_session_auth_hash` lets it: the login before the change is over, this is the next.
     known: Login | None = Login.objects.filter(pk=derived).first()
-    return known or _create(derived, session, user)
+    return known or _create(derived, session, user, label)
 
 
 def _sids(session: SessionBase, user: Any) -> list[str]:
@@ -125,11 +185,12 @@ def _sids(session: SessionBase, user: Any) -> list[str]:
     return [*([kept] if kept else []), derived]
 
 
-def _create(sid: str, session: SessionBase, user: Any) -> Login:
+def _create(sid: str, session: SessionBase, user: Any, label: str) -> Login:
     now = timezone.now()
     fields = {
         "user": user,
         "auth_hash": user.get_session_auth_hash(),
+        "label": label[:LONGEST_LABEL],
         "created_at": now,
         "refreshed_at": now,
         "expires_at": _session_end(session, now),
@@ -143,7 +204,10 @@ def clear(now: datetime | None = None) -> int:
 
     A revoked row stays until its tokens have expired: a missing row refuses too, but says less in the log.
     """
-    count, _ = Login.objects.filter(expires_at__lt=now or timezone.now()).delete()
+    count, before = 0, now or timezone.now()
+    # In parts: Django reads what it deletes.
+    while sids := list(Login.objects.filter(expires_at__lt=before).values_list("pk", flat=True)[:500]):
+        count += Login.objects.filter(pk__in=sids).delete()[0]
     return count
 
 
@@ -157,14 +221,15 @@ def _live(sid: str) -> Login:
     login: Login | None = Login.objects.select_related("user").filter(pk=sid).first()
     if login is None:
         raise NotAuthenticated("login_unknown")
-    if login.revoked_at is not None:
-        raise _over("login_revoked", login)
-    if login.expires_at <= timezone.now():
-        raise _over("login_expired", login)
+    # First what ended it, where that is known.
     if not login.user.is_active:
         raise _over("user_inactive", login)
     if not users.has_auth_hash(login.user, login.auth_hash):
         raise _over("password_changed", login)
+    if login.revoked_at is not None:
+        raise _over("login_revoked", login)
+    if login.expires_at <= timezone.now():
+        raise _over("login_expired", login)
     return login
 
 

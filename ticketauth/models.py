@@ -8,6 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.db import models, router
 
+from .labels import LONGEST_LABEL
+
 
 def new_sid() -> str:
     """128 random bits, base64url."""
@@ -30,8 +32,9 @@ class Login(models.Model):
     sid = models.CharField(primary_key=True, max_length=64, default=new_sid, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     auth_hash = models.CharField(max_length=128, help_text="The user's session auth hash: a password change ends it.")
+    label = models.CharField(max_length=LONGEST_LABEL, blank=True, help_text="What it was begun with, for its user.")
     created_at = models.DateTimeField()
-    refreshed_at = models.DateTimeField()
+    refreshed_at = models.DateTimeField(help_text="Last seen: a refresh, or a use of the session.")
     expires_at = models.DateTimeField(db_index=True)
     revoked_at = models.DateTimeField(null=True, blank=True, db_index=True)
     refresh_jti = models.CharField(max_length=64, blank=True, help_text="The refresh token that is good now.")
@@ -67,7 +70,7 @@ class Revocation(models.Model):
     issuer = models.CharField(max_length=255, blank=True, help_text="Empty for this project's own tokens.")
     subject = models.CharField(max_length=255)
     sid = models.CharField(max_length=255, blank=True)
-    revoked_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(db_index=True)
     expires_at = models.DateTimeField(db_index=True, help_text="When all that it refuses has expired anyway.")
 
     objects = PrimaryManager()

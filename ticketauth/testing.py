@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -152,7 +153,7 @@ async def ticket_for(user: Any, *, path: str = "", claims: Mapping[str, Any] | N
         path: The only path that it opens.
         claims: What `TICKET_CLAIMS` would add.
     """
-    ticket = Ticket(Identity(OURS, users.subject_of(user)), path=path, claims=claims or {})
+    ticket = Ticket(Identity(OURS, users.subject_of(user), issued_at=time.time()), path=path, claims=claims or {})
     given = conf.current()
     issued = await tickets.issue(conf.store(), ticket, ttl=given.TICKET_TTL, secret=given.TICKET_SECRET)
     return issued.value

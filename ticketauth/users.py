@@ -120,22 +120,27 @@ def _logins(identities: list[Identity]) -> dict[str, Login]:
 def _by_login(identity: Identity, login: Login, now: datetime) -> Standing | str:
     if subject_of(login.user) != identity.subject:
         return "login_unknown"
-    if login.revoked_at is not None:
-        return "login_revoked"
-    if login.expires_at <= now:
-        return "login_expired"
+    # First what ended it, where that is known.
     if not login.user.is_active:
         return "user_inactive"
     if not has_auth_hash(login.user, login.auth_hash):
         return "password_changed"
+    if login.revoked_at is not None:
+        return "login_revoked"
+    if login.expires_at <= now:
+        return "login_expired"
     user = _claimed_user(identity) if from_claims(OURS) else login.user
     return Standing(user, login.expires_at.timestamp())
 
 
 def has_auth_hash(user: Any, auth_hash: str) -> bool:
     """Whether a user's password is still the one of the hash, through a rotation of `SECRET_KEY` too."""
-    current = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
-    return any(constant_time_compare(auth_hash, known) for known in current)
+    return any(constant_time_compare(auth_hash, known) for known in auth_hashes(user))
+
+
+def auth_hashes(user: Any) -> list[str]:
+    """The hashes of a user's password, by `SECRET_KEY` and by those before it."""
+    return [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
 
 
 def _users(identities: list[Identity]) -> dict[Identity, Any]:

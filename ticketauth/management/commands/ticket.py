@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from argparse import ArgumentParser
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,7 +37,7 @@ class Command(BaseCommand):
             raise CommandError(f"There is no user {options['username']!r}.") from None
         self._check_path(options["path"])
         given = conf.current()
-        ticket = Ticket(Identity(OURS, users.subject_of(user)), path=options["path"])
+        ticket = Ticket(Identity(OURS, users.subject_of(user), issued_at=time.time()), path=options["path"])
         issuing = tickets.issue(conf.store(), ticket, ttl=given.TICKET_TTL, secret=given.TICKET_SECRET)
         try:
             issued = asyncio.run(issuing)
