@@ -11,7 +11,7 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
-from django.db.models.signals import post_delete, post_save, pre_delete
+from django.db.models.signals import post_save, pre_delete
 from django.utils import timezone
 
 from . import logins, users
@@ -27,7 +27,7 @@ def connect() -> None:
             post_save.connect(_user_saved, sender=model, dispatch_uid="ticketauth.causes")
             pre_delete.connect(_user_deleted, sender=model, dispatch_uid="ticketauth.causes")
     pre_delete.connect(_login_deleted, sender=Login, dispatch_uid="ticketauth.causes")
-    post_delete.connect(_identity_deleted, sender=ForeignIdentity, dispatch_uid="ticketauth.causes")
+    pre_delete.connect(_identity_deleted, sender=ForeignIdentity, dispatch_uid="ticketauth.causes")
 
 
 def _user_saved(

@@ -96,6 +96,16 @@ class Settings:
     )  # fmt: skip
     CLOSE_RATE: str = _setting("20/min", "Refusals per address that `auto` accepts in order to send a code.")
 
+    # Live sockets
+    REVOCATION_POLL: float = _setting(2.0, "Seconds between questions to the database which live logins are over.")
+    REVOCATION_SWEEP: float = _setting(60.0, "Seconds after which the users of all live sockets are read again.")
+    BLIND_GRACE: float = _setting(
+        60.0, "Seconds that live sockets stay open while the database cannot be asked; then they are closed with 1013."
+    )
+    SOCKET_MAX_AGE: int = _setting(
+        86400, "Seconds after which a socket is closed with 4401, up to a tenth earlier. `0`: never."
+    )
+
     # Logins, issuers, users
     LOGIN_MAX_AGE: int = _setting(30 * 24 * 3600, "Seconds after which a login ends, however often it is refreshed.")
     REFRESH_GRACE: int = _setting(10, "Seconds that the immediate predecessor of a refresh token still works.")

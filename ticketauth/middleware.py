@@ -16,9 +16,10 @@ from typing import Any
 from channels.sessions import SessionMiddlewareStack
 from django.db import Error as DatabaseError
 
-from . import conf, handshake, logs, routing, users
+from . import conf, handshake, hub, logs, routing, users
 from .address import network_of
 from .exceptions import Misconfigured, NotAuthenticated, Refusal, Unavailable
+from .guard import Guard
 from .handshake import Way
 from .limits import Allowance
 from .schemes.base import Scheme, Scope
@@ -71,18 +72,27 @@ class TicketAuthMiddleware:
             await self.inner(scope, receive, send)
             return
         # By a call of its own, so that nothing of the handshake stays in memory while the socket lives.
-        inner_scope = await self._open(scope, receive, send)
-        if inner_scope is not None:
+        opened = await self._open(scope, receive, send)
+        if opened is None:
+            return
+        inner_scope, guard = opened
+        try:
             negotiated = inner_scope["ticketauth"].negotiated
-            await self.inner(inner_scope, receive, _selecting(send) if negotiated else send)
+            await self.inner(inner_scope, guard.receive, _selecting(guard.send) if negotiated else guard.send)
+        finally:
+            (await hub.of_this_loop.get()).discard(guard)
 
-    async def _open(self, scope: Scope, receive: Receive, send: Send) -> Scope | None:
-        """The inner application's scope, or None where the client was refused, and told so."""
+    async def _open(self, scope: Scope, receive: Receive, send: Send) -> tuple[Scope, Guard] | None:
+        """The inner application's scope and guard, or None where the client was refused, and told so."""
         opening = handshake.parse(scope, conf.trusted_proxies())
         decision = logs.Decision(opening)
+        guard = Guard(opening, receive, send, scope.get("extensions") or {})
         try:
-            inner_scope = await self._admit(scope, opening, decision)
-        except Refusal as refusal:
+            inner_scope = await self._admit(scope, opening, decision, guard)
+        except BaseException as refusal:
+            (await hub.of_this_loop.get()).discard(guard)
+            if not isinstance(refusal, Refusal):
+                raise
             decision.refused(refusal)
             await announce(
                 ticket_refused,
@@ -94,9 +104,9 @@ class TicketAuthMiddleware:
             await self._refuse(refusal, opening, scope, receive, send)
             return None
         decision.admitted(inner_scope["ticketauth"])
-        return inner_scope
+        return inner_scope, guard
 
-    async def _admit(self, scope: Scope, opening: Opening, decision: logs.Decision) -> Scope:
+    async def _admit(self, scope: Scope, opening: Opening, decision: logs.Decision, guard: Guard) -> Scope:
         """The inner application's scope.
 
         Raises:
@@ -107,10 +117,10 @@ class TicketAuthMiddleware:
             resolves = functools.partial(routing.resolves, self.inner)
             chosen = handshake.choose(opening, self.schemes, conf.origins(), resolves=resolves, required=self.required)
             if chosen is None:
-                return await self._anonymous(scope, opening)
+                return await self._anonymous(scope, opening, guard)
             scheme, credential = chosen
             decision.presented(scheme, credential)
-            return await self._authenticated(scope, opening, scheme, credential)
+            return await self._authenticated(scope, opening, guard, scheme, credential)
         except Refusal:
             raise
         except (DatabaseError, TimeoutError) as error:
@@ -119,7 +129,9 @@ class TicketAuthMiddleware:
             _log.exception("a handshake failed", extra={"connection_id": opening.connection_id})
             raise Unavailable("internal") from error
 
-    async def _authenticated(self, scope: Scope, opening: Opening, scheme: Scheme, credential: str) -> Scope:
+    async def _authenticated(
+        self, scope: Scope, opening: Opening, guard: Guard, scheme: Scheme, credential: str
+    ) -> Scope:
         proof = await scheme.authenticate(credential, opening)
         ticket = proof if isinstance(proof, Ticket) else None
         identity = ticket.identity if ticket else proof
@@ -127,7 +139,7 @@ class TicketAuthMiddleware:
             raise TypeError(f"{scheme.name} gave neither a Ticket nor an Identity")
         if identity.is_guest and self.required:
             raise NotAuthenticated("guest")
-        standing = await users.read(identity)
+        standing = await self._watched(guard, identity)
         if ticket:
             await announce(
                 ticket_consumed,
@@ -141,8 +153,18 @@ class TicketAuthMiddleware:
         )
         return {**scheme.hide(scope), "user": standing.user, "ticket": ticket, "ticketauth": connection}
 
-    async def _anonymous(self, scope: Scope, opening: Opening) -> Scope:
-        standing = await users.read(GUEST)
+    async def _watched(self, guard: Guard, identity: Identity) -> users.Standing:
+        """Whether somebody may come in, and from now on whether they may stay."""
+        watching = await hub.of_this_loop.get()
+        guard.identity = identity
+        watching.add(guard)
+        standing = await users.read(identity)
+        guard.lasts_until(standing.expires_at)
+        watching.time(guard)
+        return standing
+
+    async def _anonymous(self, scope: Scope, opening: Opening, guard: Guard) -> Scope:
+        standing = await self._watched(guard, GUEST)
         connection = Connection(opening.connection_id, GUEST, "", None, SUBPROTOCOL in opening.subprotocols)
         return {**scope, "user": standing.user, "ticket": None, "ticketauth": connection}
 

@@ -79,6 +79,16 @@ async def read(identity: Identity) -> Standing:
     return answer
 
 
+async def standings(identities: Sequence[Identity]) -> list[Standing | str]:
+    """For each identity its standing now, or the reason why it has none. Not shared with those who are coming in.
+
+    Raises:
+        DatabaseError: The database cannot be asked.
+        TimeoutError: It does not answer.
+    """
+    return await _read_batch(identities)
+
+
 def _read_all(identities: Sequence[Identity]) -> list[Standing | str]:
     """For each identity its standing, or the reason why it has none."""
     by_sid = _logins([identity for identity in identities if _names_login(identity)])
