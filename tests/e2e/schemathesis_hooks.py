@@ -1,4 +1,4 @@
-"""What no schema can know: a password, a refresh token that is alive, the WebSockets that there are.
+"""What no schema can know: a password, a refresh token that is alive, other logins, the WebSockets that there are.
 
 Imported by schemathesis. It puts them into requests that it made to be good; those that are meant to be bad stay.
 """
@@ -13,13 +13,21 @@ from schemathesis import Case, HookContext, Response
 
 _USER = {"username": os.environ["OWNER"], "password": os.environ["PASSWORD"]}
 _tokens: list[str] = []
+_others: list[str] = []
 
 
 @schemathesis.hook
 def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
     """Every other good request, by what was generated, becomes one that succeeds."""
-    if case.meta is None or not case.meta.generation.mode.is_positive or not isinstance(case.body, dict):
+    if case.meta is None or not case.meta.generation.mode.is_positive:
         return
+    if "sid" in case.path_parameters and _others and len(case.path_parameters["sid"]) % 2:
+        case.path_parameters["sid"] = _others[-1]
+    if not isinstance(case.body, dict):
+        return
+    if "keep_current" in case.body:
+        # With `false` it would log itself out, which another test looks at.
+        case.body["keep_current"] = True
     if "path" in case.body:
         case.body["path"] = "/ws/echo/"
     if len(str(case.body)) % 2:
@@ -32,6 +40,8 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
 
 @schemathesis.hook
 def after_call(context: HookContext, case: Case, response: Response) -> None:
-    """Keep the tokens that are given out."""
+    """Keep the tokens that are given out, and the names of the other logins."""
     if case.method == "POST" and response.status_code == 200 and "refresh" in (pair := response.json()):
         _tokens.append(pair["refresh"])
+    if case.method == "GET" and case.path == "/api/sessions/" and response.status_code == 200:
+        _others.extend(login["sid"] for login in response.json() if not login["current"])

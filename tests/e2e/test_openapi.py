@@ -25,6 +25,7 @@ from redis import Redis
 from tests.conftest import PASSWORD, Service
 from tests.served import ROOT, served
 from ticketauth import logins, tickets
+from ticketauth.models import Login
 
 GOLDEN = Path(__file__).with_name("openapi.json")
 COMMAND = f"python -m config.develop spectacular --format openapi-json --file {GOLDEN.relative_to(ROOT)}"
@@ -74,9 +75,6 @@ def operations() -> Iterator[tuple[str, dict[str, Any]]]:
             yield path, operation
 
 
-ENDPOINTS = ["/api/token/", "/api/token/refresh/", "/api/token/logout/", "/api/tickets/"]
-
-
 def test_every_example_satisfies_its_schema() -> None:
     for _, operation in operations():
         bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
@@ -95,9 +93,9 @@ def validator(schema: dict[str, Any]) -> Draft202012Validator:
 
 
 def require_documented(path: str, answer: httpx.Response) -> None:
-    """Body and headers of an answer to POST, or where there is none to GET, are those of its status."""
-    methods = DOCUMENT["paths"][path]
-    response = methods.get("post", methods.get("get"))["responses"][str(answer.status_code)]
+    """Body and headers of an answer are those of its status. No path has more than one method."""
+    (operation,) = DOCUMENT["paths"][path].values()
+    response = operation["responses"][str(answer.status_code)]
     if content := response.get("content"):
         schema = content[answer.headers["Content-Type"].partition(";")[0]]["schema"]
         validator(schema).validate(answer.text if "text/plain" in content else answer.json())
@@ -159,6 +157,22 @@ class World:
     def ticket(self, body: Any = None, **headers: str) -> httpx.Response:
         return self.service.post("/api/tickets/", body, self.pair["access"], **headers)
 
+    def list(self, **headers: str) -> httpx.Response:
+        return self.service.http.get(SESSIONS, headers={**self.bearer, **headers})
+
+    def end(self, sid: str = "", **headers: str) -> httpx.Response:
+        bearer = self.bearer
+        sid = sid or Login.objects.latest("created_at").sid
+        return self.service.http.delete(f"{SESSIONS}{sid}/", headers={**bearer, **headers})
+
+    def end_all(self, body: Any = None, **headers: str) -> httpx.Response:
+        wanted = {"keep_current": True} if body is None else body
+        return self.service.post(END_ALL, wanted, self.pair["access"], **headers)
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.pair['access']}"}
+
     def raw(self, path: str, content: bytes, media: str = "application/json") -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.pair['access']}", "Content-Type": media}
         return self.service.http.post(path, content=content, headers=headers)
@@ -218,6 +232,12 @@ def without_the_table(call: Call) -> Callable[[World], httpx.Response]:
     return answer
 
 
+def with_token(world: World, method: str, path: str) -> Callable[[Any], httpx.Response]:
+    return lambda pair: world.service.http.request(
+        method, path, headers={"Authorization": f"Bearer {pair['access']}"}, json={"keep_current": True}
+    )
+
+
 def broken(module: Any, name: str, call: Call) -> Callable[[World], httpx.Response]:
     def answer(world: World) -> httpx.Response:
         pair = world.pair
@@ -227,7 +247,8 @@ def broken(module: Any, name: str, call: Call) -> Callable[[World], httpx.Respon
     return answer
 
 
-TOKEN, REFRESH, LOGOUT, TICKETS = ENDPOINTS
+TOKEN, REFRESH, LOGOUT, TICKETS = "/api/token/", "/api/token/refresh/", "/api/token/logout/", "/api/tickets/"
+SESSIONS, END, END_ALL = "/api/sessions/", "/api/sessions/{sid}/", "/api/sessions/revoke-all/"
 NO_JSON, TEXT = b"{", "text/plain"
 
 ANSWERS: dict[tuple[str, int, str], Callable[[World], httpx.Response]] = {
@@ -263,6 +284,36 @@ ANSWERS: dict[tuple[str, int, str], Callable[[World], httpx.Response]] = {
     (LOGOUT, 415, "text"): lambda world: world.raw(LOGOUT, b"text", TEXT),
     (LOGOUT, 500, "a fault"): broken(logins, "end", lambda world: world.logout),
     (LOGOUT, 503, "no database"): without_the_table(lambda world: world.logout),
+    (SESSIONS, 200, "the logins"): lambda world: world.list(),
+    (SESSIONS, 400, "no such host"): lambda world: world.list(Host="a b"),
+    (SESSIONS, 401, "nobody"): lambda world: world.service.http.get(SESSIONS),
+    (SESSIONS, 405, "POST"): lambda world: world.service.post(SESSIONS),
+    (SESSIONS, 406, "HTML wanted"): lambda world: world.list(Accept="text/html"),
+    (SESSIONS, 500, "a fault"): broken(logins, "live", lambda world: lambda _: world.list()),
+    (SESSIONS, 503, "no database"): without_the_table(lambda world: with_token(world, "GET", SESSIONS)),
+    (END, 204, "over"): lambda world: world.end(),
+    (END, 400, "no such host"): lambda world: world.end(Host="a b"),
+    (END, 401, "nobody"): lambda world: world.service.http.delete(f"{SESSIONS}x/"),
+    (END, 403, "no CSRF token"): lambda world: world.service.http.delete(
+        f"{SESSIONS}x/", headers=session_of(world.owner)
+    ),
+    (END, 404, "unknown"): lambda world: world.end("unknown"),
+    (END, 405, "GET"): lambda world: world.service.http.get(f"{SESSIONS}x/"),
+    (END, 406, "HTML wanted"): lambda world: world.end(Accept="text/html"),
+    (END, 500, "a fault"): broken(logins, "end", lambda world: lambda _: world.end()),
+    (END, 503, "no database"): without_the_table(lambda world: with_token(world, "DELETE", f"{SESSIONS}x/")),
+    (END_ALL, 204, "over"): lambda world: world.end_all(),
+    (END_ALL, 400, "no JSON"): lambda world: world.raw(END_ALL, NO_JSON),
+    (END_ALL, 400, "a field is missing"): lambda world: world.end_all({}),
+    (END_ALL, 400, "no boolean"): lambda world: world.end_all({"keep_current": "true"}),
+    (END_ALL, 400, "no such host"): lambda world: world.end_all(Host="a b"),
+    (END_ALL, 401, "nobody"): lambda world: world.service.post(END_ALL, {"keep_current": True}),
+    (END_ALL, 403, "no CSRF token"): lambda world: world.service.post(END_ALL, {}, **session_of(world.owner)),
+    (END_ALL, 405, "GET"): lambda world: world.service.http.get(END_ALL),
+    (END_ALL, 406, "HTML wanted"): lambda world: world.end_all(Accept="text/html"),
+    (END_ALL, 415, "text"): lambda world: world.raw(END_ALL, b"text", TEXT),
+    (END_ALL, 500, "a fault"): broken(logins, "end_all", lambda world: lambda _: world.end_all()),
+    (END_ALL, 503, "no database"): without_the_table(lambda world: with_token(world, "POST", END_ALL)),
     (TICKETS, 201, "a ticket"): lambda world: world.ticket(),
     (TICKETS, 201, "a ticket for one path"): lambda world: world.ticket({"path": "/ws/echo/"}),
     (TICKETS, 400, "no JSON"): lambda world: world.raw(TICKETS, NO_JSON),
