@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from django.contrib.auth import get_user_model, logout
-from django.shortcuts import get_object_or_404
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -76,8 +76,9 @@ class SessionView(OwnLoginsView):
         """End it. Again 204 for one that is over; 404 for a stranger's, as for one that does not exist."""
         identity = self.identity(request)
         own = Login.objects.filter(user=request.user) if _of_the_database(request.user) else Login.objects.none()
-        login = get_object_or_404(own, pk=sid)
-        logins.end(Sid(login.sid))
+        if not own.filter(pk=sid).exists():
+            raise NotFound
+        logins.end(Sid(sid))
         _flush_session(request, ended=_sid(identity) == sid)
         return self.done(request, sid=sid)
 

@@ -18,6 +18,9 @@ from django.urls import path
 from tests.docs.tables import read
 from ticketauth.asyncapi import document, project
 
+# Channels closes old connections of its thread, which another test may have left there.
+pytestmark = pytest.mark.django_db(transaction=True)
+
 TEXT = read("docs/asyncapi.md")
 
 

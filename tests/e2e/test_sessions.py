@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import logging
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -9,11 +13,13 @@ import jwt
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
+from django.core.management import call_command
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from tests.conftest import PASSWORD, Service
+from tests.conftest import PASSWORD, Forge, Service
 from ticketauth import logins
 from ticketauth.models import ForeignIdentity, Login, Revocation
 from ticketauth.types import Sid
@@ -253,3 +259,111 @@ class TestSession:
         cookie = f"sessionid={browser.cookies['sessionid'].value}"
         end_all(service, tokens, keep_current=True)
         assert service.connect(cookie=cookie, origin="https://good.example").close_code()[0] == 4401
+
+    def test_its_use_is_seen(self, service: Service, browser: Client) -> None:
+        Login.objects.update(refreshed_at=timezone.now() - timedelta(hours=1))
+        browser.get("/admin/")
+        assert timezone.now() - Login.objects.get().refreshed_at < timedelta(minutes=1)
+
+    def test_the_log_says_why_it_is_nobodys(self, service: Service, browser: Client, caplog) -> None:
+        logins.end(Sid(Login.objects.get().sid))
+        assert browser.get(SESSIONS).status_code == 401
+        assert "sessions outcome=refused reason=login_revoked" in caplog.text
+
+    def test_with_djangos_own_middleware_it_gets_no_ticket(self, service: Service, browser: Client, settings) -> None:
+        settings.MIDDLEWARE = [path.replace(*DJANGOS_OWN) for path in settings.MIDDLEWARE]
+        client = Client(headers={"host": "sockets.example"})
+        client.cookies = browser.cookies
+        logins.end(Sid(Login.objects.get().sid))
+        assert client.post("/api/tickets/", content_type="application/json").status_code == 401
+        assert client.get("/admin/").status_code == 200
+
+
+DJANGOS_OWN = ("config.middleware.Authentication", "django.contrib.auth.middleware.AuthenticationMiddleware")
+
+
+@pytest.fixture
+def read_only() -> Iterator[None]:
+    """The database answers questions, and takes nothing."""
+    trigger = "BEFORE UPDATE ON ticketauth_login BEGIN SELECT RAISE(FAIL, 'read only'); END"
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TRIGGER read_only {trigger}")
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER read_only")
+
+
+class TestNotWritten:
+    """204 is said of what the database has."""
+
+    def test_the_end_of_one_is_503(self, service: Service, tokens: dict[str, str], read_only: None) -> None:
+        answer = end(service, tokens, sid_of(tokens))
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+        assert int(answer.headers["Retry-After"]) >= 1
+
+    def test_the_end_of_all_is_503(self, service: Service, tokens: dict[str, str], read_only: None) -> None:
+        assert end_all(service, tokens, keep_current=False).status_code == 503
+        assert not Revocation.objects.exists()
+
+
+class TestLog:
+    def test_who_ended_what(self, service: Service, owner: User, tokens, other, strangers, caplog) -> None:
+        caplog.set_level(logging.INFO, "ticketauth")
+        caplog.clear()
+        end(service, tokens, sid_of(other))
+        end(service, tokens, sid_of(strangers))
+        end_all(service, tokens, keep_current=True)
+        records: list[Any] = [record for record in caplog.records if record.name == "ticketauth"]
+        told = [(record.event, record.outcome, getattr(record, "reason", "")) for record in records]
+        assert told == [("revoke", "done", ""), ("revoke", "refused", "not_found"), ("revoke", "done", "")]
+        assert (records[0].user, records[0].sid) == (str(owner.pk), sid_of(other))
+
+
+def deactivate(user: User, pair: dict[str, str], service: Service) -> None:
+    user.is_active = False
+    user.save()
+
+
+def change_password(user: User, pair: dict[str, str], service: Service) -> None:
+    user.set_password("another")
+    user.save()
+
+
+CAUSES: dict[str, Callable[[User, dict[str, str], Service], Any]] = {
+    "its end": lambda user, pair, service: end(service, pair, sid_of(pair)),
+    "the end of all": lambda user, pair, service: end_all(service, pair, keep_current=False),
+    "a command": lambda user, pair, service: call_command("revoke", "owner", stdout=io.StringIO()),
+    "a deactivation": deactivate,
+    "a new password": change_password,
+    "the user's deletion": lambda user, pair, service: user.delete(),
+    "the row's deletion": lambda user, pair, service: Login.objects.filter(pk=sid_of(pair)).delete(),
+}
+
+
+class TestSockets:
+    """R36, R37: they hear of it by the next question to the database, long before everybody is read again."""
+
+    @pytest.fixture(autouse=True)
+    def _often(self, settings) -> None:
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "REVOCATION_POLL": 0.2, "REVOCATION_SWEEP": 3600.0}
+
+    @pytest.mark.parametrize("cause", CAUSES)
+    def test_a_cause_closes_them(self, service: Service, owner: User, tokens: dict[str, str], cause: str) -> None:
+        socket = service.connect(f"ticket_uuid={service.ticket(tokens['access'])}")
+        assert socket.accepted
+        CAUSES[cause](owner, tokens, service)
+        assert socket.close_code() == (4403, "forbidden")
+
+    @pytest.mark.parametrize("cause", ["the end of all", "a command", "a deactivation", "the user's deletion"])
+    def test_those_without_a_login_too(self, service: Service, owner: User, tokens, forge: Forge, cause: str) -> None:
+        socket = service.connect(headers=[("Authorization", f"Bearer {forge.token(sid=...)}")])
+        assert socket.accepted
+        CAUSES[cause](owner, tokens, service)
+        assert socket.close_code() == (4403, "forbidden")
+
+    def test_the_one_that_is_kept_keeps_its_sockets(self, service: Service, tokens, other) -> None:
+        kept, ended = (service.connect(f"ticket_uuid={service.ticket(pair['access'])}") for pair in (tokens, other))
+        end_all(service, tokens, keep_current=True)
+        assert ended.close_code()[0] == 4403
+        kept.send("still here?")
+        assert kept.text() == "still here?"
