@@ -86,17 +86,23 @@ def _close_table() -> str:
 
 def _websocket(contract: Contract) -> str:
     url = urlsplit(contract.base_url)
-    return f"{'wss' if url.scheme == 'https' else 'ws'}://{url.netloc}"
+    return f"{'wss' if url.scheme == 'https' else 'ws'}://{url.netloc}{url.path.rstrip('/')}"
 
 
 def _servers(contract: Contract, union: Iterable[str], asked: Iterable[str]) -> Object:
     url = urlsplit(contract.base_url)
+    path = url.path.rstrip("/")
     http = filled(
-        host=url.netloc, protocol=url.scheme, description="HTTP API that issues tickets.", security=_security(asked)
+        host=url.netloc,
+        protocol=url.scheme,
+        pathname=path,
+        description="HTTP API that issues tickets.",
+        security=_security(asked),
     )
     websocket = filled(
         host=url.netloc,
         protocol=urlsplit(_websocket(contract)).scheme,
+        pathname=path,
         description="WebSockets. Any one of the schemes authorises the handshake.",
         security=_security(union),
     )
