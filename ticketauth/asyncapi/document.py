@@ -72,10 +72,10 @@ def _introduction(contract: Contract) -> str:
     address = f"{_websocket(contract)}{endpoint.some_path(contract)}"
     return (
         "Messages over WebSockets, authenticated with one-time tickets.\n\n"
-        f"1. `POST {contract.endpoint.address}` with `Authorization: Bearer <access token>` gives a ticket.\n"
-        f"2. Open `{address}` with the ticket within {contract.endpoint.ttl} seconds. The handshake "
-        "consumes it, whether it succeeds or not.\n"
-        "3. For the next connection ask for a new ticket."
+        f"1. Log in{f': `POST {contract.token_url}`' if contract.token_url else ''}. You get an access token.\n"
+        f"2. `POST {contract.endpoint.address}` with `Authorization: Bearer <access token>` gives a ticket.\n"
+        f"3. Open `{address}` with the ticket within {contract.endpoint.ttl} seconds. The handshake "
+        "consumes it, whether it succeeds or not: for the next one ask for another ticket."
     )
 
 

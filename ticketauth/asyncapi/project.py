@@ -38,7 +38,7 @@ def document(base_url: str) -> Object:
 
 def default_base_url() -> str:
     """The first of `PUBLIC_URLS`, else the development server's."""
-    return next(iter(conf.current().PUBLIC_URLS), "http://localhost:8000")
+    return next(iter(conf.current().PUBLIC_URLS), "http://127.0.0.1:8000")
 
 
 def contract(base_url: str, application: Any) -> Contract:
@@ -59,6 +59,7 @@ def contract(base_url: str, application: Any) -> Contract:
         schemas=components,
         endpoint=ticket_endpoint(),
         openapi_url=conf.current().OPENAPI_URL,
+        token_url=conf.current().TOKEN_URL,
     )
 
 
