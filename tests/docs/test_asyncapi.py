@@ -34,7 +34,7 @@ def application() -> Any:
     module = ModuleType("mysite_of_asyncapi_md")
     sys.modules[module.__name__] = module  # Where pydantic looks up what annotations name.
     exec(compile(block[1], "asyncapi.md", "exec", dont_inherit=True), vars(module))  # noqa: S102 -- our own document
-    line = re.search(r"<!-- asyncapi: route -->.*?URLRouter\((\[.*?\])\)\n", TEXT, re.DOTALL)
+    line = re.search(r"<!-- asyncapi: route -->.*?URLRouter\((\[.*?\])\)", TEXT, re.DOTALL)
     assert line
     return URLRouter(eval(line[1], {"path": path, **vars(module)}))  # noqa: S307 -- our own document
 
