@@ -38,7 +38,7 @@ export class LogView {
     return el(
       "section.try-log",
       { "aria-labelledby": `${id}-title` },
-      el("div.try-log-head", {}, el("h4", { id: `${id}-title` }, "Log"), this.count),
+      el("div.try-log-head", {}, el("h4", { id: `${id}-title` }, "Log"), this.count, button("Clear", () => this.#clear())),
       this.frame,
       this.empty,
       el(
@@ -49,7 +49,6 @@ export class LogView {
         this.pause,
         button("Copy", () => this.#copy()),
         button("Save", () => this.#save(), "Save as JSON"),
-        button("Clear", () => this.#clear()),
       ),
       this.told,
     );
