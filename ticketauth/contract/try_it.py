@@ -7,6 +7,7 @@ import posixpath
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
@@ -15,7 +16,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware, get_token
 from django.shortcuts import resolve_url
-from django.urls import path
+from django.urls import NoReverseMatch, Resolver404, get_script_prefix, path, resolve
 from django.utils.crypto import salted_hmac
 from django.utils.decorators import method_decorator
 from django.views import View
@@ -110,7 +111,7 @@ class StateView(PanelView):
         return JsonResponse(
             {
                 "user": user.get_username() if user is not None and user.is_authenticated else None,
-                "login_url": resolve_url(settings.LOGIN_URL),
+                "login_url": _login_url(),
                 "token_url": given.TOKEN_URL,
                 "csrf_token": get_token(request),
                 "csrf_header": settings.CSRF_HEADER_NAME.removeprefix("HTTP_").replace("_", "-"),
@@ -148,6 +149,18 @@ class CookieView(PanelView):
             return _clear(request, folder)
         _require_reader(request)
         return _set(request, folder)
+
+
+def _login_url() -> str:
+    """`LOGIN_URL`, or "" where it leads to no view of this project: its default does in many."""
+    try:
+        url = resolve_url(settings.LOGIN_URL)
+        parts = urlsplit(url)
+        if not parts.netloc:
+            resolve("/" + parts.path.removeprefix(get_script_prefix()))
+    except (NoReverseMatch, Resolver404):
+        return ""
+    return url
 
 
 def _require_reader(request: HttpRequest) -> None:

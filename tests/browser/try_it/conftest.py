@@ -92,8 +92,8 @@ def open_page(browse: Browse, address: str, cookies_before: list[Any]) -> Iterat
     browse.expected += REFUSALS
     opened: list[Watch] = []
 
-    def open_page(**options: Any) -> Watch:
-        watch = Watch(browse(storage_state={"cookies": cookies_before, "origins": []}, **options))
+    def open_page(path: str = "/ws/docs/", **options: Any) -> Watch:
+        watch = Watch(browse(path, storage_state={"cookies": cookies_before, "origins": []}, **options))
         opened.append(watch)
         return watch
 

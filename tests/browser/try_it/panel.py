@@ -19,6 +19,7 @@ class Panel:
         self.root = page.locator(f"#try-{channel}")
         self.status = self.root.locator(".try-status")
         self.outcome = self.root.locator(".try-outcome")
+        self.problems = self.root.locator(".try-problem:not([hidden])")
         self.ticket = self.root.locator(".try-ticket")
         self.entries = self.root.locator(".try-entry")
         self.editor = self.root.locator(".try-composer textarea")
@@ -36,14 +37,18 @@ class Panel:
     def connect_button(self) -> Locator:
         return self.button("Connect")
 
+    def change(self) -> None:
+        """Unfold how the connection is made, which folds up while there is one."""
+        self.button("Change").click()
+
     def choose(self, name: str) -> None:
         """A method, a source, a way to write."""
         self.root.locator("label.try-choice", has_text=name).click()
 
     def log_in(self, name: str = "owner", password: str = PASSWORD) -> None:
         """Fill the form, and send it."""
-        self.root.get_by_label("User name").fill(name)
-        self.root.get_by_label("Password").fill(password)
+        self.root.get_by_label("User name", exact=True).fill(name)
+        self.root.get_by_label("Password", exact=True).fill(password)
         self.button("Log in").click()
 
     def log_in_as_owner(self) -> Panel:
@@ -78,8 +83,17 @@ class Panel:
         expect(self.status.locator(".try-state")).to_have_text(state)
 
     def is_closed(self, *words: str) -> None:
-        """Closed, with an explanation that holds some words."""
+        """Closed after it was open, with an explanation that holds some words."""
         self.is_("Closed")
+        self.explains(*words)
+
+    def is_refused(self, *words: str) -> None:
+        """Not connected, for there never was a socket, with an explanation that holds some words."""
+        self.is_("Not connected")
+        self.explains(*words)
+
+    def explains(self, *words: str) -> None:
+        """How it ended."""
         for word in words:
             expect(self.outcome).to_contain_text(word)
 

@@ -60,6 +60,7 @@ class TestOneSocket:
         panel.log_in_as_owner()
         with page.expect_websocket() as opened:
             panel.open()
+        panel.change()
         with opened.value.expect_event("close"):
             panel.choose("Session cookie")
         panel.is_("Not connected")
@@ -72,7 +73,7 @@ class TestWayOut:
         panel.connect()
         panel.is_("Getting a ticket…")
         panel.button("Cancel").click()
-        panel.is_closed("Cancelled")
+        panel.is_refused("Cancelled")
         page.unroute("**/api/tickets/")
         panel.open()
 
@@ -113,7 +114,7 @@ class TestTimeLimits:
         panel.connect()
         panel.is_("Getting a ticket…")
         page.clock.fast_forward(10_000)
-        panel.is_closed("No answer within 10 seconds")
+        panel.is_refused("No answer within 10 seconds")
 
     def test_of_ready(self, owner: User, panel: Panel, page: Page) -> None:
         page.route_web_socket("**/ws/events/*", lambda socket: None)
@@ -167,13 +168,13 @@ class TestClosed:
         panel.choose("Session cookie")
         panel.root.get_by_label("room").fill("nowhere")
         panel.connect()
-        panel.is_closed("Refused before the upgrade", "404: no socket at this path")
+        panel.is_refused("Refused before the upgrade", "404: no socket at this path")
 
     def test_a_page_that_may_not_connect(self, owner: User, settings, open_panel: Callable[..., Panel]) -> None:
         panel = open_panel()
         settings.TICKETAUTH = {**settings.TICKETAUTH, "PUBLIC_URLS": ["https://sockets.example"]}
         panel.log_in_as_owner().connect()
-        panel.is_closed("Refused before the upgrade", "is not on ALLOWED_ORIGINS. That is it, most likely.")
+        panel.is_refused("Refused before the upgrade", "is not on ALLOWED_ORIGINS. That is it, most likely.")
 
 
 def _with_a_parameter(route: Any) -> None:
@@ -223,7 +224,7 @@ class TestParameters:
         room.log_in_as_owner()
         room.root.get_by_label("room").fill("nowhere")
         room.connect()
-        room.is_closed("the path leads to no WebSocket")
+        room.is_refused("the path leads to no WebSocket")
 
 
 class TestServerThatGoesAway:
@@ -252,7 +253,7 @@ class TestServerThatGoesAway:
             panel.log_in_as_owner().open()
         panel.is_closed("the server restarts (1012)", "Wait, longer each time")
         panel.connect()
-        panel.is_closed("The server cannot be reached")
+        panel.is_refused("The server cannot be reached")
         with serve():
             panel.open()
             panel.send()
@@ -267,7 +268,7 @@ class TestServerThatGoesAway:
             panel = Panel(browse()).ready()
             panel.log_in_as_owner().get_ticket()
         panel.connect()
-        panel.is_closed("The server cannot be reached", "It does not answer over HTTP either.")
+        panel.is_refused("The server cannot be reached", "It does not answer over HTTP either.")
 
     def test_a_handshake_that_gets_no_answer(self, owner: User, browse: Browse, serve: Callable[[], Any]) -> None:
         with serve() as running:
@@ -277,7 +278,7 @@ class TestServerThatGoesAway:
                 panel.connect()
                 panel.is_("Connecting…")
                 panel.page.clock.fast_forward(10_000)
-                panel.is_closed("No connection within 10 seconds")
+                panel.is_refused("No connection within 10 seconds")
 
     def test_a_handshake_that_is_cancelled(self, owner: User, browse: Browse, serve: Callable[[], Any]) -> None:
         with serve() as running:
@@ -287,7 +288,7 @@ class TestServerThatGoesAway:
                 panel.connect()
                 panel.is_("Connecting…")
                 panel.button("Cancel").click()
-                panel.is_closed("Cancelled")
+                panel.is_refused("Cancelled")
 
     def test_a_close_that_gets_no_answer(self, owner: User, browse: Browse, serve: Callable[[], Any]) -> None:
         with serve() as running:

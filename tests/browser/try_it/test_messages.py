@@ -38,6 +38,21 @@ class TestEditor:
         expect(panel.root.get_by_text("Not sent: one mistake.")).to_be_visible()
         expect(panel.root.locator(SENT)).to_have_count(0)
 
+    @pytest.mark.parametrize("text", ['{"type": "ping", "id": 1.5}', "{"])
+    def test_a_mistake_is_sent_where_one_insists(self, owner: User, panel: Panel, text: str) -> None:
+        panel.log_in_as_owner().open()
+        panel.send(text)
+        panel.button("Send it all the same").click()
+        panel.shows('"code": "invalid"')
+
+    def test_nobody_insists_without_a_mistake_or_a_connection(self, owner: User, panel: Panel) -> None:
+        panel.check('{"type": "ping"}')
+        expect(panel.button("Send it all the same")).to_be_hidden()
+        panel.log_in_as_owner().open()
+        expect(panel.button("Send it all the same")).to_be_visible()
+        panel.editor.fill('{"type": "ping", "id": "1"}')
+        expect(panel.button("Send it all the same")).to_be_hidden()
+
     def test_a_mistake_is_tied_to_the_field(self, panel: Panel) -> None:
         panel.check('{"type": "ping"}')
         expect(panel.editor).to_have_attribute("aria-invalid", "true")
@@ -183,10 +198,12 @@ class TestNoCredential:
 
     def test_in_the_page_after_each_method(self, owner: User, panel: Panel, watch: Watch) -> None:
         panel.log_in_as_owner()
-        for method in ("Ticket", "Cookie JWT"):
-            panel.choose(method)
-            panel.open()
-            assert watch.shown() == []
+        panel.open()
+        assert watch.shown() == []
+        panel.change()
+        panel.choose("Cookie JWT")
+        panel.open()
+        assert watch.shown() == []
 
     def test_of_the_password(self, owner: User, panel: Panel, page: Page) -> None:
         panel.log_in_as_owner()

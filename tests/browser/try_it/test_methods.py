@@ -12,7 +12,7 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from tests.browser.try_it.conftest import Watch, session_cookie
 from tests.browser.try_it.panel import Panel
-from tests.conftest import Service
+from tests.conftest import PASSWORD, Service
 from tests.servers import until
 
 
@@ -47,13 +47,13 @@ class TestTicket:
     def test_where_nobody_is_logged_in(self, panel: Panel) -> None:
         panel.connect()
         expect(panel.root.get_by_text("Log in first, or paste a token.")).to_be_visible()
-        expect(panel.root.get_by_label("User name")).to_be_focused()
+        expect(panel.root.get_by_label("User name", exact=True)).to_be_focused()
 
     def test_with_a_session_that_is_over(self, session: None, panel: Panel) -> None:
         expect(panel.root.get_by_text("Logged in by session as owner.")).to_be_visible()
         Session.objects.all().delete()
         panel.connect()
-        panel.is_closed("Nobody is logged in by session (HTTP 401)", "Log in, then connect.")
+        panel.is_refused("Nobody is logged in by session (HTTP 401)", "Log in, then connect.")
         expect(panel.root.get_by_text("Nobody is logged in by session.", exact=True)).to_be_visible()
 
     def test_after_a_logout_elsewhere(self, owner: User, service: Service, panel: Panel) -> None:
@@ -64,8 +64,8 @@ class TestTicket:
         panel.is_("Closed")
         service.post("/api/token/logout/", {"refresh": pair["refresh"]})
         panel.connect()
-        panel.is_closed("Your token has ended (HTTP 401)", "Log in again.")
-        expect(panel.root.get_by_label("User name")).to_be_visible()
+        panel.is_refused("Your token has ended (HTTP 401)", "Log in again.")
+        expect(panel.root.get_by_label("User name", exact=True)).to_be_visible()
 
     def test_for_a_user_who_was_put_out_meanwhile(self, owner: User, panel: Panel) -> None:
         panel.log_in_as_owner()
@@ -80,14 +80,14 @@ class TestTicket:
         panel.log_in_as_owner()
         panel.get_ticket()
         panel.button("Get ticket").click()
-        panel.is_closed("Too many requests (HTTP 429)")
+        panel.is_refused("Too many requests (HTTP 429)")
         expect(panel.outcome).to_contain_text(re.compile(r"Try again in \d+ s\."))
 
     def test_redis_is_down(self, owner: User, panel: Panel, settings, tmp_path) -> None:
         panel.log_in_as_owner()
         settings.TICKETAUTH = {**settings.TICKETAUTH, "REDIS_URL": f"unix://{tmp_path / 'nobody.sock'}?db=0"}
         panel.connect()
-        panel.is_closed("something that it needs is down (HTTP 503)", "Try again in")
+        panel.is_refused("something that it needs is down (HTTP 503)", "Try again in")
 
     def test_redis_goes_down_between_ticket_and_handshake(self, owner: User, panel: Panel, settings, tmp_path) -> None:
         panel.log_in_as_owner()
@@ -179,6 +179,23 @@ class TestSession:
         panel.open()
         assert Session.objects.count() == 1
 
+    def test_the_method_is_kept_through_the_login(self, owner: User, panel: Panel, page: Page) -> None:
+        panel.choose("Session cookie")
+        panel.root.get_by_role("link", name="Log in").click()
+        page.get_by_label("User name").fill("owner")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        expect(panel.root.get_by_role("radio", name="Session cookie")).to_be_checked()
+        expect(panel.root).to_be_in_viewport()
+        assert page.url.endswith("/ws/docs/#channel-events.try-it")
+
+    def test_where_the_project_has_no_login(self, settings, open_panel: Callable[..., Panel]) -> None:
+        settings.LOGIN_URL = "/accounts/login/"
+        panel = open_panel()
+        panel.choose("Session cookie")
+        expect(panel.root.get_by_text("LOGIN_URL names the page")).to_be_visible()
+        expect(panel.root.get_by_role("link", name="Log in")).to_have_count(0)
+
 
 def cookies(context: BrowserContext, name: str = "access_token") -> list[Any]:
     return [cookie for cookie in context.cookies() if cookie.get("name") == name]
@@ -203,6 +220,7 @@ class TestCookie:
         panel.choose("Cookie JWT")
         panel.log_in_as_owner()
         panel.open()
+        panel.change()
         panel.choose("Session cookie")
         expect(panel.entries.filter(has_text="The cookie is cleared.")).to_be_visible()
         assert cookies(context) == cookies(context, "ticketauth_try_it") == []
@@ -214,6 +232,7 @@ class TestCookie:
         panel.log_in_as_owner()
         panel.open()
         panel.button("Disconnect").click()
+        panel.change()
         panel.button("Clear the cookie").click()
         expect(panel.root.locator(".try-cookie")).to_contain_text("Not set.")
         assert cookies(context) == []
@@ -235,6 +254,7 @@ class TestCookie:
         panel.choose("Cookie JWT")
         expect(panel.root.locator(".try-cookie")).to_contain_text("The browser's own")
         panel.open()
+        panel.change()
         panel.choose("Ticket")
         panel.choose("Cookie JWT")
         expect(panel.root.locator(".try-cookie")).to_contain_text("The browser's own")
@@ -261,7 +281,7 @@ class TestCookie:
         panel.paste(pair["access"])
         service.post("/api/token/logout/", {"refresh": pair["refresh"]})
         panel.connect()
-        panel.is_closed("Your token has ended (HTTP 401)")
+        panel.is_refused("Your token has ended (HTTP 401)")
         assert cookies(context) == []
 
 
@@ -269,6 +289,9 @@ class TestQuery:
     def test_why_not(self, panel: Panel) -> None:
         expect(panel.root.get_by_role("radio", name="Query param")).to_be_disabled()
         expect(panel.root.locator(".try-why")).to_contain_text('TICKETAUTH["JWT_QUERY"] switches it on')
+
+    def test_nothing_is_promised(self, panel: Panel) -> None:
+        expect(panel.root.locator(".try-why")).to_contain_text("Where the schemes of this path include it")
 
     def test_where_it_is_on(self, owner: User, settings, open_panel: Callable[..., Panel]) -> None:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "JWT_QUERY": True, "JWT_QUERY_PARAM": "jwt"}
@@ -312,8 +335,8 @@ class TestOnlyWhatThePathTakes:
         page.route("**/asyncapi.json", _without_sessions_at_the_ticket_endpoint)
         page.reload()
         panel = Panel(page).ready()
-        expect(panel.root.get_by_label("User name")).to_be_visible()
-        expect(panel.root.get_by_text("Asked for with")).to_be_hidden()
+        expect(panel.root.get_by_label("User name", exact=True)).to_be_visible()
+        expect(panel.root.get_by_text("Get the ticket with")).to_be_hidden()
 
 
 def _without_sessions_at_the_ticket_endpoint(route: Route) -> None:
@@ -327,7 +350,7 @@ class TestLogin:
     def test_a_wrong_password(self, owner: User, panel: Panel) -> None:
         panel.log_in(password="wrong")
         expect(panel.root.get_by_text("User name or password is wrong.")).to_be_visible()
-        expect(panel.root.get_by_label("Password")).to_have_attribute("aria-invalid", "true")
+        expect(panel.root.get_by_label("Password", exact=True)).to_have_attribute("aria-invalid", "true")
 
     def test_too_many_attempts(self, owner: User, panel: Panel, settings) -> None:
         settings.LOGIN_RATE = "1/min"
@@ -344,12 +367,33 @@ class TestLogin:
     def test_it_goes_with_the_page(self, owner: User, panel: Panel, page: Page) -> None:
         panel.log_in_as_owner()
         page.reload()
-        expect(panel.root.get_by_label("User name")).to_be_visible()
+        expect(panel.root.get_by_label("User name", exact=True)).to_be_visible()
 
     def test_it_can_be_forgotten(self, owner: User, panel: Panel) -> None:
         panel.log_in_as_owner()
-        panel.button("Forget").click()
-        expect(panel.root.get_by_label("User name")).to_be_focused()
+        panel.button("Log out here").click()
+        expect(panel.root.get_by_label("User name", exact=True)).to_be_focused()
+
+    def test_what_was_wrong_is_not_said_for_ever(self, owner: User, panel: Panel) -> None:
+        panel.log_in(password="wrong")
+        expect(panel.root.get_by_text("User name or password is wrong.")).to_be_visible()
+        panel.choose("Cookie JWT")
+        panel.connect()
+        expect(panel.problems).to_have_text(["Log in first, or paste a token."])
+
+    def test_one_mistake_at_a_time(self, panel: Panel) -> None:
+        panel.log_in("", "")
+        expect(panel.problems).to_have_text(["A user name is needed.", "A password is needed."])
+        panel.connect()
+        expect(panel.problems).to_have_text(["Log in first, or paste a token."])
+
+    def test_without_a_form(self, settings, open_panel: Callable[..., Panel]) -> None:
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "TOKEN_URL": ""}
+        panel = open_panel()
+        expect(panel.root.get_by_role("radio", name="An access token")).to_be_checked()
+        expect(panel.root.get_by_text('TICKETAUTH["TOKEN_URL"] gives a login form here.')).to_be_visible()
+        panel.connect()
+        expect(panel.problems).to_have_text(["Paste an access token."])
 
     def test_no_token_is_pasted(self, panel: Panel) -> None:
         panel.paste("hello")

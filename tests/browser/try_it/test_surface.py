@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Browse, serious
+from tests.browser.try_it.conftest import Watch
 from tests.browser.try_it.panel import Panel
 from tests.conftest import PASSWORD
 
@@ -26,7 +27,7 @@ def focused(page: Page) -> str:
 def tab_to(page: Page, name: str, key: str = "Tab") -> None:
     """Press a key until something has the focus."""
     for _ in range(20):
-        if focused(page).startswith(name):
+        if focused(page) == name:
             return
         page.keyboard.press(key)
     raise AssertionError(f"{name} cannot be reached; {focused(page)} can")
@@ -92,6 +93,7 @@ def test_axe_finds_nothing_serious(
     panel.log_in_as_owner().open()
     panel.send('{"type": "pig"}')
     assert serious(panel.page, axe) == []
+    panel.change()
     panel.choose("Session cookie")
     panel.connect()
     panel.is_closed("(4401)")
@@ -100,8 +102,84 @@ def test_axe_finds_nothing_serious(
 
 def test_without_javascript(browse: Browse, address: str) -> None:
     page = browse(java_script_enabled=False)
-    expect(page.locator("#try-events")).to_contain_text("The panel that connects needs JavaScript.")
+    expect(page.locator("#try-events noscript p")).to_be_visible()
+    expect(page.locator("#try-events .try-without")).to_be_hidden()
     expect(page.locator("#try-events button")).to_have_count(0)
+
+
+def test_with_javascript_that_is_not_served(browse: Browse, address: str) -> None:
+    browse.expected.append("Failed to load resource")
+    page = browse("/healthz")
+    page.route("**/try-it.js", lambda route: route.abort())
+    page.goto("/ws/docs/")
+    expect(page.locator("#try-events")).to_contain_text("does the server serve static files?")
+    expect(page.locator("#try-events noscript")).to_be_hidden()
+
+
+class TestItsPlace:
+    """A link to it leads there, although the panels above are built meanwhile."""
+
+    @staticmethod
+    def top(page: Page) -> float:
+        """Where the panel is once it is built and the page rests."""
+        Panel(page).connect_button.wait_for(state="attached")
+        page.evaluate(
+            "async () => { let before; while (before !== (before = scrollY))"
+            " for (let n = 0; n < 5; n += 1) await new Promise(requestAnimationFrame); }"
+        )
+        return float(page.locator(r"#channel-events\.try-it").evaluate("it => it.getBoundingClientRect().top"))
+
+    @pytest.mark.parametrize(("width", "top"), [(390, 72), (1280, 28)])
+    def test_from_the_menu(self, open_page: Callable[..., Watch], width: int, top: int) -> None:
+        page = open_page(viewport={"width": width, "height": 900}).page
+        if width < 960:
+            page.get_by_role("button", name="Menu").click()
+        page.locator('#menu a[href="#channel-events.try-it"]').click()
+        assert self.top(page) == pytest.approx(top, abs=2)
+
+    @pytest.mark.parametrize(("width", "top"), [(390, 72), (1280, 28)])
+    def test_in_the_address(self, open_page: Callable[..., Watch], width: int, top: int) -> None:
+        page = open_page(path="/ws/docs/#channel-events.try-it", viewport={"width": width, "height": 900}).page
+        assert self.top(page) == pytest.approx(top, abs=2)
+
+    def test_not_where_the_reader_has_gone_on(self, open_page: Callable[..., Watch]) -> None:
+        page = open_page().page
+        waiting: list[Route] = []
+        page.route("**/asyncapi.json", waiting.append)
+        page.goto("/ws/docs/?#channel-events.try-it")
+        page.keyboard.press("Home")
+        page.wait_for_function("() => scrollY === 0")
+        waiting[0].continue_()
+        Panel(page).connect_button.wait_for(state="attached")
+        assert page.evaluate("() => scrollY") == 0
+
+
+@pytest.mark.parametrize("size", [(390, 844), (1366, 768), (1440, 900)])
+def test_bar_editor_and_log_are_seen_together(
+    owner: User, open_panel: Callable[..., Panel], size: tuple[int, int]
+) -> None:
+    panel = open_panel(viewport={"width": size[0], "height": size[1]})
+    panel.log_in_as_owner().open()
+    panel.send()
+    panel.shows("pong")
+    for part in (panel.root.locator(".try-bar"), panel.button("Send"), panel.entries.last):
+        expect(part).to_be_in_viewport(ratio=1)
+
+
+def test_how_it_connects_steps_back_while_it_is_connected(owner: User, panel: Panel) -> None:
+    panel.log_in_as_owner().open()
+    expect(panel.root.locator(".try-brief")).to_contain_text("Ticket · owner")
+    expect(panel.root.locator(".try-methods")).to_be_hidden()
+    panel.change()
+    expect(panel.root.locator(".try-methods")).to_be_visible()
+
+
+def test_a_double_click_on_connect_sends_nothing(owner: User, panel: Panel) -> None:
+    panel.log_in_as_owner().open()
+    panel.button("Send").dispatch_event("click", {"detail": 2})
+    panel.send()
+    panel.shows('"type": "pong"')
+    expect(panel.root.locator('[data-direction="sent"]')).to_have_count(1)
 
 
 def test_where_it_is_switched_off(browse: Browse, address: str, settings) -> None:

@@ -95,8 +95,17 @@ class TestState:
         assert browser.state()["names"] == {"ticket": "t", "session": "sessionid", "cookie": "jwt", "query": "token"}
 
     def test_where_to_log_in(self, browser: Browser, settings) -> None:
-        settings.LOGIN_URL = "/somewhere/"
-        assert browser.state()["login_url"] == "/somewhere/"
+        settings.LOGIN_URL = "/login/?from=docs"
+        assert browser.state()["login_url"] == "/login/?from=docs"
+
+    def test_a_login_at_another_service(self, browser: Browser, settings) -> None:
+        settings.LOGIN_URL = "https://login.example/"
+        assert browser.state()["login_url"] == "https://login.example/"
+
+    @pytest.mark.parametrize("url", ["/accounts/login/", "no_such_view"])
+    def test_no_login_to_link_to(self, browser: Browser, settings, url: str) -> None:
+        settings.LOGIN_URL = url
+        assert browser.state()["login_url"] == ""
 
     def test_the_page_may_connect(self, browser: Browser, settings) -> None:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "ALLOWED_ORIGINS": [browser.origin]}

@@ -1,11 +1,14 @@
 /** Writes a message: JSON that is checked against its schema, raw text, or binary. */
 
-import { choice, el, field, say } from "./try-dom.js";
+import { choice, conceal, el, field, isSecond, say } from "./try-dom.js";
 import { bytes } from "./try-explain.js";
 import { Mistake, lineOf, parse } from "./try-json.js";
 import { check } from "./try-schema.js";
 
 const MOST_FAULTS = 20;
+
+/** Milliseconds. */
+const DOUBLE_CLICK = 500;
 
 export class Composer {
   /**
@@ -19,6 +22,7 @@ export class Composer {
     this.root = root;
     this.transmit = transmit;
     this.examples = channel.messages.flatMap((message) => message.examples.map((example) => ({ ...example, message })));
+    this.opened = 0;
     this.mode = this.examples.length ? "message" : "text";
     this.element = this.#build();
     this.#enter(this.mode);
@@ -27,9 +31,11 @@ export class Composer {
 
   /** @param {boolean} open Whether a message can be sent now. */
   offer(open) {
+    if (open && !this.isOpen) this.opened = performance.now();
     this.isOpen = open;
     say(this.button, open ? "Send" : "Check");
     say(this.hint, open ? "Ctrl + Enter sends, too." : "Connect to send.");
+    this.#offerAnyway();
   }
 
   #build() {
@@ -45,7 +51,7 @@ export class Composer {
       const several = message.examples.length > 1 || (name && name !== message.title);
       this.select.append(el("option", { value: String(index) }, several ? `${message.title}: ${name || index + 1}` : message.title));
     });
-    this.chooser = field("Message, from its example", this.select);
+    this.chooser = field("Example", this.select);
     this.encoding = el("select", { id: `${id}-encoding`, onchange: () => this.#recheck() });
     this.encoding.append(el("option", { value: "hex" }, "Hexadecimal"), el("option", { value: "base64" }, "Base64"));
     this.encoder = field("Written as", this.encoding);
@@ -57,13 +63,15 @@ export class Composer {
     this.faults = el("ul.try-faults", { id: `${id}-faults` });
     this.verdict = el("p.try-verdict", { role: "status" });
     this.hint = el("span.try-hint", { id: `${id}-hint` });
-    this.button = el("button.button", { type: "submit", "aria-describedby": this.hint.id }, "Send");
+    this.button = el("button.button", { type: "submit", "aria-describedby": this.hint.id, onclick: (event) => this.#isStray(event) && event.preventDefault() }, "Send");
+    this.anyway = el("button.button-quiet", { type: "button", hidden: true, onclick: (event) => this.#sendAnyway(event) }, "Send it all the same");
     return el(
       "form.try-composer.form",
       { novalidate: true, onsubmit: (event) => this.#submit(event) },
       el("div.try-compose-head", {}, this.modes, this.chooser, this.encoder),
-      el("div.try-field", {}, this.label, this.text, this.verdict, this.faults),
-      el("div.try-buttons", {}, this.button, this.hint),
+      el("div.try-field", {}, this.label, this.text),
+      el("div.try-buttons", {}, this.button, this.anyway, this.hint, this.verdict),
+      this.faults,
     );
   }
 
@@ -101,6 +109,22 @@ export class Composer {
     else say(this.verdict, "It can be sent. Connect first.");
   }
 
+  /** The second half of a double click on Connect, which has moved away from under it. */
+  #isStray(event) {
+    return isSecond(event) && performance.now() - this.opened < DOUBLE_CLICK;
+  }
+
+  /** What the server says of a mistake is worth seeing. */
+  #sendAnyway(event) {
+    const { data } = this.#read();
+    if (!isSecond(event) && this.isOpen && data !== undefined) this.#send(data);
+  }
+
+  #offerAnyway() {
+    const possible = this.isOpen && this.faults.children.length > 0 && this.#read().data !== undefined;
+    conceal(this.anyway, !possible, this.button);
+  }
+
   #send(data) {
     this.transmit(data);
     const size = typeof data === "string" ? new TextEncoder().encode(data).length : data.byteLength;
@@ -130,7 +154,7 @@ export class Composer {
       return { data: text, faults: placed };
     } catch (error) {
       if (!(error instanceof Mistake)) throw error;
-      return { faults: [{ where: "Not JSON", message: error.message, place: error.place }] };
+      return { data: text, faults: [{ where: "Not JSON", message: error.message, place: error.place }] };
     }
   }
 
@@ -144,6 +168,7 @@ export class Composer {
       this.text.removeAttribute("aria-describedby");
     }
     say(this.verdict, faults.length ? `${this.isOpen ? "Not sent" : "Not to be sent"}: ${faults.length === 1 ? "one mistake" : `${faults.length} mistakes`}.` : "");
+    this.#offerAnyway();
   }
 
   #fault({ where, message, place }) {

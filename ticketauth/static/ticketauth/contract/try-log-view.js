@@ -16,13 +16,15 @@ export class LogView {
     this.fresh = [];
     this.shown = new Map();
     this.flushing = 0;
+    this.follows = true;
     this.element = this.#build(id);
     this.#render();
   }
 
   #build(id) {
     this.list = el("ol", {});
-    this.frame = el("div.try-entries", { role: "log", "aria-label": "Messages, the newest last", tabindex: "0" }, this.list);
+    this.frame = el("div.try-entries", { role: "log", "aria-label": "Messages, the newest last", tabindex: "0", onscroll: () => (this.follows = this.#isAtEnd()) }, this.list);
+    new ResizeObserver(() => this.#follow()).observe(this.frame);
     this.empty = el("p.try-empty", {}, "");
     this.count = el("p.try-count", {});
     this.pause = el("button.button-quiet", { type: "button", "aria-pressed": "false", onclick: () => this.#toggle() }, "Pause");
@@ -31,27 +33,22 @@ export class LogView {
     for (const [value, label] of [["all", "All"], ["sent", "Sent"], ["received", "Received"], ["note", "Notes"]]) {
       direction.append(el("option", { value }, label));
     }
-    const text = el("input", { id: `${id}-filter`, type: "search", autocomplete: "off", oninput: (event) => this.#filter({ text: event.target.value }) });
-    const button = (label, onclick) => el("button.button-quiet", { type: "button", onclick }, label);
+    const text = el("input", { id: `${id}-filter`, type: "search", placeholder: "Filter", autocomplete: "off", oninput: (event) => this.#filter({ text: event.target.value }) });
+    const button = (label, onclick, name) => el("button.button-quiet", { type: "button", "aria-label": name, onclick }, label);
     return el(
       "section.try-log",
       { "aria-labelledby": `${id}-title` },
-      el("div.try-log-head", {}, el("h4", { id: `${id}-title` }, "Log"), this.count),
+      el("div.try-log-head", {}, el("h4", { id: `${id}-title` }, "Log"), this.count, button("Clear", () => this.#clear())),
       this.frame,
       this.empty,
       el(
         "div.try-log-tools.form",
         {},
-        el("div.try-field", {}, el("label", { for: direction.id }, "Show"), direction),
-        el("div.try-field.try-grow", {}, el("label", { for: text.id }, "Filter by text"), text),
-        el(
-          "div.try-buttons",
-          {},
-          this.pause,
-          button("Copy", () => this.#copy()),
-          button("Save as JSON", () => this.#save()),
-          button("Clear", () => this.#clear()),
-        ),
+        el("div.try-field", {}, el("label.hidden", { for: direction.id }, "Show"), direction),
+        el("div.try-field.try-grow", {}, el("label.hidden", { for: text.id }, "Filter by text"), text),
+        this.pause,
+        button("Copy", () => this.#copy()),
+        button("Save", () => this.#save(), "Save as JSON"),
       ),
       this.told,
     );
@@ -72,13 +69,21 @@ export class LogView {
   }
 
   #append(entries) {
-    const atEnd = this.frame.scrollHeight - this.frame.scrollTop - this.frame.clientHeight < 40;
     for (const entry of entries) {
       const item = shown(entry);
       this.shown.set(entry.id, item);
       this.list.append(item);
     }
-    if (atEnd) this.frame.scrollTop = this.frame.scrollHeight;
+    this.#follow();
+  }
+
+  #isAtEnd() {
+    return this.frame.scrollHeight - this.frame.scrollTop - this.frame.clientHeight < 40;
+  }
+
+  /** The newest stays in sight, unless the reader has scrolled up. */
+  #follow() {
+    if (this.follows) this.frame.scrollTop = this.frame.scrollHeight;
   }
 
   #remove(id) {

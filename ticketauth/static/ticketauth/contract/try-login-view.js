@@ -16,11 +16,11 @@ export class LoginView {
     this.after = after;
     this.password = this.#passwordForm(id);
     this.paste = this.#pasteForm(id);
-    this.pasting = el("details.try-paste", { open: !page.seen.token_url }, el("summary", {}, "Paste a JWT instead"), this.paste);
+    this.pasting = el("details.try-paste", { open: !page.seen.token_url }, el("summary", {}, page.seen.token_url ? "Paste a JWT instead" : "Paste a JWT"), this.paste);
     this.forms = el("div.try-login", {}, page.seen.token_url ? this.password : null, this.pasting);
     this.who = el("span", {});
     this.rest = el("span.try-count", {});
-    this.off = el("button.button-quiet", { type: "button", onclick: () => this.#forget() }, "Forget");
+    this.off = el("button.button-quiet", { type: "button", onclick: () => this.#forget() }, "Log out here");
     this.held = el("div.try-row", {}, el("p", {}, this.who, this.rest), this.off);
     this.element = el("div.try-identity", {}, this.forms, this.held);
   }
@@ -41,11 +41,18 @@ export class LoginView {
   }
 
   /** Ask for a login that is missing. */
-  require(text) {
-    const first = this.page.seen.token_url ? this.name : this.token;
-    if (!this.page.seen.token_url) this.pasting.open = true;
-    first.complain(text);
+  require() {
+    const { token_url: url } = this.page.seen;
+    const first = url ? this.name : this.token;
+    if (!url) this.pasting.open = true;
+    this.calm();
+    first.complain(url ? "Log in first, or paste a token." : "Paste an access token.");
     first.control.focus();
+  }
+
+  /** Nothing is wrong any more. */
+  calm() {
+    for (const each of [this.name, this.secret, this.token]) each.complain("");
   }
 
   #passwordForm(id) {
@@ -66,12 +73,14 @@ export class LoginView {
     const input = el("input", { id: `${id}-token`, type: "password", autocomplete: "off", spellcheck: "false" });
     this.token = field("Access token", input);
     const button = el("button.button-quiet", { type: "submit" }, "Use it");
-    const note = el("p.try-hint", {}, "It stays in the memory of this page and goes with it.");
+    const form = this.page.seen.token_url ? "" : ' TICKETAUTH["TOKEN_URL"] gives a login form here.';
+    const note = el("p.try-hint", {}, `It stays in the memory of this page and goes with it.${form}`);
     return el("form.try-login-form.form", { novalidate: true, onsubmit: (event) => this.#take(event) }, el("div.try-login-fields", {}, this.token, button), note);
   }
 
   #take(event) {
     event.preventDefault();
+    this.calm();
     const wrong = keepPasted(this.token.control.value);
     if (!wrong) this.token.control.value = "";
     this.token.complain(wrong);
@@ -81,6 +90,7 @@ export class LoginView {
     event.preventDefault();
     if (isOff(this.button)) return;
     const [name, password] = [this.name.control.value, this.secret.control.value];
+    this.calm();
     this.name.complain(name ? "" : "A user name is needed.");
     this.secret.complain(password ? "" : "A password is needed.");
     if (!name || !password) return (name ? this.secret : this.name).control.focus();
@@ -97,7 +107,6 @@ export class LoginView {
     const token = answer.ok ? String(answer.body.access ?? "") : "";
     if (!token) return this.secret.complain(answer.ok ? "The answer holds no access token." : explainLogin(answer));
     this.secret.control.value = "";
-    this.secret.complain("");
     // The refresh token is not kept: this page is no place for something that lives so long.
     keep(token, name);
   }

@@ -34,7 +34,7 @@ export const inQuery = (channel) => channel.schemes.some(({ word }) => word === 
 function whyNot({ jwt_query: on }) {
   return on
     ? "this path does not take a JWT in the address."
-    : 'off, because a JWT in an address ends up in logs and histories, and works there until it expires (RFC 9700). TICKETAUTH["JWT_QUERY"] switches it on.';
+    : 'off, because a JWT in an address ends up in logs and histories, and works there until it expires (RFC 9700). Where the schemes of this path include it, TICKETAUTH["JWT_QUERY"] switches it on.';
 }
 
 /** Whether the server looks for one cookie before the other. */

@@ -3,7 +3,7 @@
 import { Composer } from "./try-composer.js";
 import { Connection, SUBPROTOCOL } from "./try-connection.js";
 import { CookieView } from "./try-cookie-view.js";
-import { choice, el, field, isOff, isSecond, say, switchOff } from "./try-dom.js";
+import { choice, conceal, el, field, isOff, isSecond, say, switchOff } from "./try-dom.js";
 import { channelOf, pathOf, ticketUrl } from "./try-document.js";
 import { explain } from "./try-explain.js";
 import { forget, login, onLogin } from "./try-login.js";
@@ -29,16 +29,26 @@ const STATES = {
   closed: ["", "Closed"],
 };
 
+/** In these there is, or was, a socket. */
+const WITH_SOCKET = ["waiting", "open", "closing"];
+
 const WAYS_OUT = { getting: "Cancel", connecting: "Cancel", closing: "Drop now" };
 
 export class Panel {
-  /** @param {string} id The channel's. @param {import("./try-page.js").Page} page */
-  constructor(id, page) {
+  /**
+   * @param {string} id The channel's.
+   * @param {import("./try-page.js").Page} page
+   * @param {string} method That is chosen already, or "".
+   */
+  constructor(id, page, method = "") {
     this.page = page;
     this.channel = channelOf(page.root, id);
     this.methods = methodsOf(this.channel, page.seen, ticketUrl(page.root));
-    this.method = this.methods.find(({ off }) => !off)?.value ?? "";
+    const possible = this.methods.filter(({ off }) => !off).map(({ value }) => value);
+    this.method = possible.includes(method) ? method : possible[0] ?? "";
     this.ticket = null;
+    this.hasConnected = false;
+    this.isBrief = false;
     this.connection = new Connection({
       get: (signal) => this.#get(signal),
       target: () => this.#target(),
@@ -98,7 +108,7 @@ export class Panel {
     const bySession = this.method === "ticket" && this.ticketView.source === "session";
     const byCookie = this.method === "cookie" && this.page.seen.cookie?.sent;
     if (!["ticket", "cookie", "query"].includes(this.method) || bySession || byCookie || login()) return true;
-    this.loginView.require("Log in first, or paste a token.");
+    this.loginView.require();
     return false;
   }
 
@@ -106,6 +116,7 @@ export class Panel {
     const before = this.method;
     this.logView.log.note(`Method: ${this.methods.find(({ value }) => value === method).label}.`);
     this.ticket = null;
+    this.loginView.calm();
     this.connection.send({ type: "reset" });
     this.method = method;
     if (before === "cookie") this.clearCookie();
@@ -171,7 +182,24 @@ export class Panel {
     if (state.name !== before.name) this.#logState(state, before);
     if (state.name === "closed") this.#explain(state.outcome);
     else this.#tell(null);
+    this.#abridge(state, before);
     this.render();
+  }
+
+  /** How the connection is made steps back while there is one, and after a disconnect; what went wrong brings it back. */
+  #abridge({ name, outcome }, before) {
+    const arrives = WITH_SOCKET.includes(name) && !WITH_SOCKET.includes(before.name);
+    if (arrives) this.hasConnected = this.isBrief = true;
+    if (name === "idle" || (name === "closed" && outcome.by !== "page")) this.hasConnected = this.isBrief = false;
+    this.arrives = arrives;
+  }
+
+  /** Bar, editor and log together, where they fit. */
+  #bringIntoSight() {
+    this.arrives = false;
+    const place = this.element.parentElement;
+    const { top, bottom } = place.getBoundingClientRect();
+    if (top < 0 || bottom > innerHeight) place.scrollIntoView({ behavior: "instant" });
   }
 
   #logState(state, before) {
@@ -222,7 +250,7 @@ export class Panel {
   /** Show everything as it is now. */
   render() {
     const { name } = this.state;
-    const [tone, text] = STATES[name];
+    const [tone, text] = this.#standing();
     say(this.badge, typeof text === "string" ? text : text[this.method] ?? "Getting ready…");
     this.badge.dataset.tone = tone;
     switchOff(this.connectButton, isBusy(this.state) || !this.method);
@@ -232,7 +260,32 @@ export class Panel {
     this.composer.offer(name === "open");
     this.#renderMethod();
     say(this.address, this.#shownAddress());
+    this.#renderBrief();
     this.#tick();
+  }
+
+  /** Closed is what was open before. */
+  #standing() {
+    const { name, outcome } = this.state;
+    return STATES[name === "closed" && !WITH_SOCKET.includes(outcome.during) ? "idle" : name];
+  }
+
+  #renderBrief() {
+    const { label } = this.methods.find(({ value }) => value === this.method) ?? { label: "" };
+    const who = this.#who();
+    say(this.summary, who ? `${label} · ${who}` : label);
+    this.change.setAttribute("aria-expanded", String(!this.isBrief));
+    say(this.change, this.isBrief ? "Change" : "Done");
+    conceal(this.brief, !this.hasConnected, this.connectButton);
+    conceal(this.setup, this.isBrief, this.connectButton);
+    this.element?.toggleAttribute("data-brief", this.isBrief);
+    if (this.arrives) this.#bringIntoSight();
+  }
+
+  #who() {
+    if (this.method === "none") return "";
+    const bySession = this.method === "session" || (this.method === "ticket" && this.ticketView.source === "session");
+    return (bySession ? this.page.seen.user : login()?.name) ?? "";
   }
 
   #renderMethod() {
@@ -272,9 +325,26 @@ export class Panel {
     return el(
       "div.try-panel",
       {},
-      el("div.try-controls", {}, this.#buildMethods(id), this.#buildMethod(), this.#buildWhere(id), this.#buildBar(id), this.#buildOutcome(), this.composer.element),
+      el("div.try-controls", {}, this.#buildBrief(id), this.#buildSetup(id), this.#buildBar(id), this.#buildOutcome(), this.composer.element),
       this.logView.element,
     );
+  }
+
+  #buildBrief(id) {
+    this.summary = el("strong", {});
+    this.change = el("button.button-quiet", { type: "button", "aria-controls": `${id}-setup`, onclick: () => this.#toggle() }, "Change");
+    this.brief = el("div.try-brief.try-row", { hidden: true }, el("p", {}, this.summary), this.change);
+    return this.brief;
+  }
+
+  #buildSetup(id) {
+    this.setup = el("div.try-setup", { id: `${id}-setup` }, this.#buildMethods(id), this.#buildMethod(), this.#buildWhere(id));
+    return this.setup;
+  }
+
+  #toggle() {
+    this.isBrief = !this.isBrief;
+    this.render();
   }
 
   #buildMethod() {

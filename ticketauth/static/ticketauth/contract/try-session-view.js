@@ -2,6 +2,7 @@
 
 import { conceal, el, say } from "./try-dom.js";
 import { comesFirst } from "./try-methods.js";
+import { returningTo } from "./try-return.js";
 
 export class SessionView {
   /** @param {import("./try-panel.js").Panel} panel */
@@ -14,14 +15,25 @@ export class SessionView {
   }
 
   render() {
-    const { user, login_url: url, names, cookie } = this.panel.page.seen;
+    const { user, login_url: url } = this.panel.page.seen;
     say(this.who, user ? `Logged in by session as ${user}.` : "Nobody is logged in by session.");
-    conceal(this.link, Boolean(user), this.panel.connectButton);
+    conceal(this.link, Boolean(user) || !url, this.panel.connectButton);
+    if (url) this.#lead(url);
+    const hint = this.#hint();
+    this.other.hidden = !hint;
+    say(this.other, hint);
+  }
+
+  #lead(url) {
     const there = new URL(url, location.href);
-    there.searchParams.set("next", `${location.pathname}#${this.panel.element?.parentElement?.id ?? ""}`);
+    there.searchParams.set("next", `${location.pathname}${returningTo(`try-${this.panel.channel.id}`, this.panel.method)}`);
     this.link.href = there.href;
+  }
+
+  #hint() {
+    const { user, login_url: url, names, cookie } = this.panel.page.seen;
     const beaten = this.panel.method === "session" && cookie?.sent && comesFirst(this.panel.channel, "cookie", "session");
-    this.other.hidden = !beaten;
-    say(this.other, `The browser also sends ${names.cookie}, which the server looks at first.`);
+    if (beaten) return `The browser also sends ${names.cookie}, which the server looks at first.`;
+    return user || url ? "" : "Log in where this project has its login. LOGIN_URL names the page; there is none at the address that it has now.";
   }
 }

@@ -12,26 +12,25 @@ const STATES = {
   expired: ["warn", "Expired. Connect takes a new one."],
 };
 
-const SOURCES = [
-  { value: "token", label: "A login here", word: "jwt_header" },
-  { value: "session", label: "The session", word: "session" },
-];
-
 /** What the ticket endpoint takes; both, where the document does not say. */
-function sourcesOf(root) {
+function sourcesOf({ root, seen }) {
+  const sources = [
+    { value: "token", label: seen.token_url ? "User name and password" : "An access token", word: "jwt_header" },
+    { value: "session", label: "My session in this browser", word: "session" },
+  ];
   const words = root.channels.tickets ? channelOf(root, "tickets").schemes.map(({ word }) => word) : [];
-  const taken = SOURCES.filter(({ word }) => words.includes(word));
-  return taken.length ? taken : SOURCES;
+  const taken = sources.filter(({ word }) => words.includes(word));
+  return taken.length ? taken : sources;
 }
 
 export class TicketView {
   /** @param {string} id Unique in the page. @param {import("./try-panel.js").Panel} panel @param {() => void} get */
   constructor(id, panel, get) {
     this.panel = panel;
-    const sources = sourcesOf(panel.page.root);
+    const sources = sourcesOf(panel.page);
     this.hasChoice = sources.length > 1;
     this.source = sources.some(({ value }) => value === "session" && panel.page.seen.user) ? "session" : sources[0].value;
-    this.sources = choice(`${id}-source`, "Asked for with", sources, (source) => this.#choose(source));
+    this.sources = choice(`${id}-source`, "Get the ticket with", sources, (source) => this.#choose(source));
     this.sources.choose(this.source);
     this.value = el("code.try-ticket-value", { translate: "no" });
     this.badge = el("span.try-state", { role: "status" });
