@@ -192,8 +192,9 @@ class TestLayout:
 
     def test_what_scrolls_by_itself_can_be_reached_by_keyboard(self, browse: Browse) -> None:
         page = browse(**size(390))
-        page.wait_for_selector(".scrolls[tabindex='0']")
-        unreachable = "found => found.filter(e => (e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight) && e.tabIndex < 0).length"
+        page.wait_for_selector("#stay-connected pre[tabindex='0']")
+        scrolls = "e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight"
+        unreachable = f"found => found.filter(e => ({scrolls}) && e.tabIndex < 0).length"
         assert page.eval_on_selector_all("main .scrolls, main pre", unreachable) == 0
 
     def test_dark_is_dark(self, browse: Browse) -> None:
