@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
+from django.db import Error as DatabaseError
 from django.http import HttpRequest, JsonResponse
+from django_redis.exceptions import ConnectionInterrupted
+from redis.exceptions import RedisError
 
 from ticketauth.problems import CONTENT_TYPE
 
@@ -43,5 +47,9 @@ def too_many(request: HttpRequest, wait: float) -> JsonResponse:
 
 
 def server_error(request: HttpRequest, *args: Any) -> JsonResponse:
-    """500: a fault of ours. The log has the traceback, the caller has not."""
+    """503 where a dependency failed, else 500: a fault of ours. The log has the traceback, the caller has not."""
+    if isinstance(sys.exc_info()[1], (DatabaseError, RedisError, ConnectionInterrupted)):
+        problem = _problem(503, "Service Unavailable", "unavailable", "A dependency is down. Try again soon.")
+        problem["Retry-After"] = "2"
+        return problem
     return _problem(500, "Internal Server Error", "internal", "Something went wrong here. It has been logged.")

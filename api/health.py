@@ -24,6 +24,10 @@ SECONDS = 1.5
 """That a dependency has to answer `/readyz`."""
 
 
+LOST_SECONDS = 10
+"""After which a message through the channel layer counts as lost."""
+
+
 class Healthz:
     """200 at `/healthz` while the event loop turns. Asks nothing else: an orchestrator restarts what fails here.
 
@@ -125,7 +129,9 @@ async def _channels() -> None:
     if layer is not None:
         channel = f"readyz.{uuid4().hex}"
         await layer.send(channel, {"type": "readyz"})
-        await layer.receive(channel)
+        # What a fail-over has lost does not come any more, and the next question waits for the end of this one.
+        async with asyncio.timeout(LOST_SECONDS):
+            await layer.receive(channel)
 
 
 def _plain(text: str, status: int) -> HttpResponse:

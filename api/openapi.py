@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
+from django.core.signals import setting_changed
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import conditional_page, require_safe
 from drf_spectacular.extensions import OpenApiSerializerExtension
@@ -13,8 +15,9 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import exceptions as drf
+from rest_framework.renderers import BaseRenderer
 
-from ticketauth.contract.views import may_read
+from ticketauth.contract.views import cache_control, may_read
 from ticketauth.exceptions import NotAuthenticated, Unavailable
 from ticketauth.openapi import Refusals, header
 from ticketauth.problems import CONTENT_TYPE
@@ -111,21 +114,39 @@ log_out = extend_schema(
 @conditional_page
 def as_json(request: HttpRequest) -> HttpResponse:
     """`GET /api/openapi.json`."""
-    return HttpResponse(OpenApiJsonRenderer().render(_document(request)), content_type="application/json")
+    return _served(request, "json")
 
 
 @require_safe
 @conditional_page
 def as_yaml(request: HttpRequest) -> HttpResponse:
     """`GET /api/openapi.yaml`."""
-    return HttpResponse(OpenApiYamlRenderer().render(_document(request)), content_type="application/yaml")
+    return _served(request, "yaml")
 
 
-def _document(request: HttpRequest) -> dict[str, Any]:
+_RENDERERS: dict[str, type[BaseRenderer]] = {"json": OpenApiJsonRenderer, "yaml": OpenApiYamlRenderer}
+
+
+def _served(request: HttpRequest, form: str) -> HttpResponse:
     if not may_read(request):
         raise PermissionDenied
-    document: dict[str, Any] = SchemaGenerator().get_schema(public=True)
-    return document
+    response = HttpResponse(_rendered(form), content_type=f"application/{form}")
+    response["Cache-Control"] = cache_control()
+    return response
+
+
+@functools.cache
+def _rendered(form: str) -> Any:
+    """Once: it depends on code and settings alone, and takes its time."""
+    return _RENDERERS[form]().render(SchemaGenerator().get_schema(public=True))
+
+
+def _forget(**kwargs: object) -> None:
+    """Django's `override_settings` has put other values in place."""
+    _rendered.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="api.openapi")
 
 
 def complete(result: dict[str, Any], **kwargs: object) -> dict[str, Any]:

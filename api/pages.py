@@ -17,7 +17,7 @@ from django.views.generic.base import View
 from rest_framework.exceptions import Throttled
 
 from ticketauth import conf, logins, logs, users
-from ticketauth.contract.views import may_read
+from ticketauth.contract.views import cache_control, may_read
 from ticketauth.exceptions import NotAuthenticated
 from ticketauth.views import address_of
 from ticketauth.wire import CLOSES
@@ -103,7 +103,9 @@ class ApiDocs(Page, TemplateView):
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Show it, or where to log in."""
         if may_read(request):
-            return super().get(request, *args, **kwargs, try_it_out=conf.try_it_out())
+            response = super().get(request, *args, **kwargs, try_it_out=conf.try_it_out())
+            response["Cache-Control"] = cache_control()
+            return response
         if request.user.is_authenticated:
             raise PermissionDenied
         return redirect_to_login(request.get_full_path())

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
+from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 from rest_framework_simplejwt import settings as simplejwt
 
@@ -227,25 +228,46 @@ def signing_key_is_strong() -> Iterable[CheckMessage]:
         return
     kind = CheckWarning if settings.DEBUG else Error
     yield kind(
-        "The key that signs JWTs is weak: who guesses it is anybody.",
+        "The key that signs JWTs is weak: whoever guesses it can sign in as any user.",
         hint='Make one: python -c "import secrets; print(secrets.token_urlsafe(48))". Set SIMPLE_JWT["SIGNING_KEY"] '
         "to it (by default it is SECRET_KEY).",
         id="ticketauth.W010" if settings.DEBUG else "ticketauth.E010",
     )
 
 
-def _mistakes(name: str, id: str) -> Iterator[CheckMessage]:  # noqa: A002 -- Django's word
-    """What is wrong in the contract, where the project has one: that is optional, and so is what it is made with."""
-    if find_spec("pydantic") is None or getattr(settings, "ASGI_APPLICATION", None) is None:
+def _mistakes(name: str, id: str, *, shown: bool = True) -> Iterator[CheckMessage]:  # noqa: A002 -- Django's word
+    """What is wrong in the contract, where there is one: it is optional, and so is what it is made with.
+
+    Args:
+        name: Of the function in `asyncapi.mistakes`.
+        id: Of the check.
+        shown: Whether it matters only where the document is served.
+    """
+    if find_spec("pydantic") is None or (shown and not _serves_contract()):
+        return
+    try:
+        application = routing.project_application()
+    except Exception:  # noqa: BLE001 -- E012 says so
         return
     from .asyncapi import mistakes
 
     try:
-        application = routing.project_application()
-    except (ImportError, Misconfigured):
-        return  # E012 says so.
-    for sentence, hint in getattr(mistakes, name)(application):
-        yield Error(sentence, hint=hint, id=id)
+        for sentence, hint in getattr(mistakes, name)(application):
+            yield Error(sentence, hint=hint, id=id)
+    except Exception as error:  # noqa: BLE001 -- whatever a project's classes do, its migrations have to run
+        yield CheckWarning(
+            f"The contract cannot be checked: {type(error).__name__}: {error}.",
+            hint="`manage.py asyncapi` shows where.",
+            id="ticketauth.W016",
+        )
+
+
+def _serves_contract() -> bool:
+    try:
+        reverse("ticketauth_contract:json")
+    except NoReverseMatch:
+        return False
+    return True
 
 
 @_check
@@ -253,17 +275,17 @@ def routing_can_be_read() -> Iterable[CheckMessage]:
     """E012: what `ASGI_APPLICATION` names cannot be imported."""
     try:
         routing.project_application()
-    except (ImportError, Misconfigured) as error:
+    except Exception as error:  # noqa: BLE001 -- it is the project's file, and may do anything
         yield Error(
-            f"ASGI_APPLICATION cannot be imported: {error}.",
-            hint="Set it to what the server is started with, such as 'mysite.asgi.application'.",
+            f"ASGI_APPLICATION ({settings.ASGI_APPLICATION}) cannot be imported: {type(error).__name__}: {error}.",
+            hint="Set it to what the server is started with, such as 'mysite.asgi.application', or repair that file.",
             id="ticketauth.E012",
         )
 
 
 @_check
 def routes_have_their_ids() -> Iterable[CheckMessage]:
-    """E013: two routes have one id in the AsyncAPI document."""
+    """E013: two routes, operations or messages have one id in the AsyncAPI document."""
     return _mistakes("same_ids", "ticketauth.E013")
 
 
@@ -281,5 +303,11 @@ def examples_are_valid() -> Iterable[CheckMessage]:
 
 @_check
 def handlers_are_typed() -> Iterable[CheckMessage]:
-    """E016: a typed handler takes or answers what is no message, or messages cannot be told apart."""
-    return _mistakes("unreadable", "ticketauth.E016")
+    """E016, W016: a typed handler takes or answers what is no message, messages cannot be told apart, or worse."""
+    return _mistakes("unreadable", "ticketauth.E016", shown=False)
+
+
+@_check
+def messages_have_schemas() -> Iterable[CheckMessage]:
+    """E017: a message holds what JSON Schema has no word for, so that there is no AsyncAPI document."""
+    return _mistakes("without_schema", "ticketauth.E017")

@@ -37,7 +37,7 @@ class Error(BaseModel):
 
     type: Literal["error"] = "error"
     code: str = Field(description="A word for a program.", examples=["invalid"])
-    detail: str = Field(description="A sentence for a person.", examples=["type: Input should be 'ping'"])
+    detail: str = Field(description="A sentence for a person.", examples=["text: Field required"])
 
 
 def receives(handler: _Handler) -> _Handler:
@@ -117,6 +117,7 @@ class TypedConsumer(AsyncWebsocketConsumer):
             TypeError: It is neither an answer of a handler nor in `pushes`; the document would not tell of it.
         """
         if type(message) not in self._dispatch().sends:
+            await self.close(code=1011)
             raise TypeError(f"{type(self).__name__} sends {type(message).__name__}, which is not in its `pushes`")
         await self.send(text_data=message.model_dump_json(by_alias=True))
 
@@ -138,7 +139,7 @@ def _dispatch(consumer: Consumer) -> _Dispatch:
     taken = {model: handler.name for handler in handled for model in handler.takes}
     replies = [model for handler in handled for model in handler.replies]
     return _Dispatch(
-        _parser(consumer, tuple(taken)), taken, frozenset({*replies, *refusals_of(consumer), *consumer.pushes})
+        _parser(consumer, tuple(taken)), taken, frozenset({*replies, *refusals_of(consumer), *pushes_of(consumer)})
     )
 
 
@@ -153,12 +154,24 @@ def handlers_of(consumer: Consumer) -> tuple[Handled, ...]:
     methods: dict[str, Any] = {}
     for ancestor in reversed(consumer.__mro__):
         methods.update({name: method for name, method in vars(ancestor).items() if hasattr(method, "receives")})
-    handled = tuple(_handled(consumer, name, getattr(consumer, name)) for name in methods)
+    kept = {name: method for name in methods if (method := getattr(consumer, name)) is not None}
+    handled = tuple(_handled(consumer, name, method) for name, method in kept.items())
     taken = [model for handler in handled for model in handler.takes]
     if len(set(taken)) < len(taken):
         raise Misconfigured(f"{_name(consumer)}: two handlers take the same message.")
     _parser(consumer, tuple(taken))
     return handled
+
+
+def pushes_of(consumer: Consumer) -> Models:
+    """The models in `pushes`.
+
+    Raises:
+        Misconfigured: It is no sequence of models.
+    """
+    if not isinstance(consumer.pushes, (tuple, list)):
+        raise Misconfigured(f"{_name(consumer)}.pushes is no tuple of models. A tuple of one has a comma: (Event,).")
+    return tuple(model for hint in consumer.pushes for model in _models(consumer, "pushes", hint))
 
 
 def refusals_of(consumer: Consumer) -> Models:
@@ -167,10 +180,15 @@ def refusals_of(consumer: Consumer) -> Models:
 
 
 def _handled(consumer: Consumer, name: str, method: Any) -> Handled:
+    if not inspect.iscoroutinefunction(method):
+        raise Misconfigured(f"{_name(consumer)}.{name} is no coroutine function: write `async def {name}(...)`.")
     names = list(inspect.signature(method).parameters)[1:]
+    if len(names) != 1:
+        raise Misconfigured(f"{_name(consumer)}.{name} has {len(names)} arguments; expected one, the message.")
     hints = _hints(consumer, name)
-    if len(names) != 1 or names[0] not in hints or "return" not in hints or not inspect.iscoroutinefunction(method):
-        raise Misconfigured(f"{_name(consumer)}.{name} is no `async def {name}(self, message: Model) -> Model | None`.")
+    for annotated, what in ((names[0], "message"), ("return", "answer")):
+        if annotated not in hints:
+            raise Misconfigured(f"{_name(consumer)}.{name}: its {what} is not annotated.")
     takes, replies = _models(consumer, name, hints[names[0]]), _models(consumer, name, hints["return"])
     return Handled(name, inspect.getdoc(method) or "", takes, tuple(dict.fromkeys([*replies, *refusals_of(consumer)])))
 
@@ -178,7 +196,7 @@ def _handled(consumer: Consumer, name: str, method: Any) -> Handled:
 def _hints(consumer: Consumer, name: str) -> dict[str, Any]:
     try:
         return get_type_hints(getattr(consumer, name))
-    except NameError as error:
+    except (NameError, AttributeError, TypeError, SyntaxError) as error:
         raise Misconfigured(f"{_name(consumer)}.{name}: the annotation cannot be read: {error}.") from None
 
 
@@ -193,7 +211,8 @@ def _models(consumer: Consumer, name: str, hint: Any) -> Models:
         try:
             kind.model_rebuild()
         except (PydanticUserError, NameError) as error:
-            raise Misconfigured(f"{_name(consumer)}.{name}: {kind.__name__} cannot be read: {error}.") from None
+            said = str(error).partition("\n")[0]
+            raise Misconfigured(f"{_name(consumer)}.{name}: {kind.__name__} cannot be read: {said}.") from None
     return models
 
 

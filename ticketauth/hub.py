@@ -128,8 +128,10 @@ class Hub:
             await self._ask(now)
         except (DatabaseError, TimeoutError) as error:
             _log.warning("live sockets cannot be checked: %s", type(error).__name__)
-            self._give_up_if_blind()
-            return conf.current().REVOCATION_POLL
+            return self._blind()
+        except Exception:  # noqa: BLE001 -- sockets would live on that nobody looks at
+            _log.exception("live sockets cannot be checked")
+            return self._blind()
         self._answered = self._clock()
         return 0.0
 
@@ -168,10 +170,12 @@ class Hub:
             elif not _prolonged(live, standing.expires_at) and live.ends <= now:
                 live.end(NotAuthenticated("login_expired"))
 
-    def _give_up_if_blind(self) -> None:
+    def _blind(self) -> float:
+        """Nobody knows who is still allowed: not for long."""
         if self._clock() - self._answered >= conf.current().BLIND_GRACE:
             for live in self._all():
                 live.end(Unavailable("database"))
+        return conf.current().REVOCATION_POLL
 
     def _all(self) -> Iterator[Live]:
         return iter([live for lives in self._live.values() for live in lives])

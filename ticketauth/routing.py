@@ -10,6 +10,7 @@ from typing import Any
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
+from django.core.handlers.asgi import ASGIHandler
 from django.urls import converters
 from django.urls.exceptions import Resolver404
 from django.urls.resolvers import RoutePattern
@@ -74,7 +75,7 @@ def _walk(application: Any, here: Route) -> Iterator[Route]:
     elif isinstance(application, URLRouter):
         for route in application.routes:
             yield from _walk(route.callback, _below(here, route))
-    else:
+    elif application is not None and not isinstance(application, ASGIHandler):
         yield here
 
 
@@ -114,7 +115,7 @@ def _template(expression: str, first: int) -> tuple[str, list[str]]:
     """
     try:
         text, groups = normalize(expression.replace("%", "%%").replace("(?:", "("))[0]
-    except NotImplementedError:
+    except (NotImplementedError, ValueError):
         text, groups = "", []
     if not text:
         return re.sub(r"[{}^$]", "", expression), []

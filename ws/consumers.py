@@ -107,7 +107,7 @@ class EventsConsumer(LimitedConsumer, TypedConsumer):
 
     @receives
     async def ping(self, message: Ping) -> Pong:
-        """Is the socket alive? The answer has the same `id`."""
+        """Is the socket alive?"""
         return Pong(id=message.id)
 
     async def push(self, message: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ class Frame(BaseModel):
 
 
 class Ping(Frame):
-    """Asks for a `pong` with the same id, which is not turned into another type."""
+    """Answered with a `pong` that has the same `id`: text stays text, a number stays a number."""
 
     model_config = ConfigDict(strict=True)
 

@@ -10,8 +10,8 @@ from ticketauth.middleware import TicketAuthMiddleware
 from .consumers import EchoConsumer, EventsConsumer
 
 websocket_urlpatterns = [
-    path("ws/echo/", EchoConsumer.as_asgi(), name="echo"),
     path("ws/events/", EventsConsumer.as_asgi(), name="events"),
+    path("ws/echo/", EchoConsumer.as_asgi(), name="echo"),
 ]
 
 application = TicketAuthMiddleware(URLRouter(websocket_urlpatterns))

@@ -9,7 +9,7 @@ import pytest
 from channels.testing import WebsocketCommunicator
 from pydantic import BaseModel
 
-from ticketauth.consumers import Error, TypedConsumer, handlers_of, receives
+from ticketauth.consumers import Error, TypedConsumer, handlers_of, pushes_of, receives
 from ticketauth.exceptions import Misconfigured
 
 
@@ -111,8 +111,25 @@ async def test_a_consumer_without_handlers_takes_nothing() -> None:
 
 
 async def test_what_the_document_does_not_tell_of_is_not_sent() -> None:
+    socket = WebsocketCommunicator(Talk.as_asgi(), "/")
+    await socket.connect()
+    await socket.send_to(text_data='{"type": "say", "text": "secret"}')
+    assert (await socket.receive_output())["code"] == 1011
     with pytest.raises(TypeError, match="Talk sends Secret, which is not in its `pushes`"):
-        await _answer(Talk, text='{"type": "say", "text": "secret"}')
+        await socket.wait()
+
+
+async def test_a_subclass_may_drop_a_handler() -> None:
+    class Mute(Talk):
+        ping = None  # type: ignore[assignment]
+
+    assert [handled.name for handled in handlers_of(Mute)] == ["say"]
+
+
+@pytest.mark.parametrize("pushes", [Say, "Say", (int,), ("Say",)], ids=str)
+def test_pushes_that_are_no_models_are_named(pushes: Any) -> None:
+    with pytest.raises(Misconfigured, match=r"Wrong\.pushes"):
+        pushes_of(type("Wrong", (TypedConsumer,), {"pushes": pushes}))
 
 
 async def test_a_handler_of_a_subclass_stands_in_for_that_of_its_base() -> None:

@@ -72,10 +72,10 @@ def _introduction(contract: Contract) -> str:
     address = f"{_websocket(contract)}{endpoint.some_path(contract)}"
     return (
         "Messages over WebSockets, authenticated with one-time tickets.\n\n"
-        f"1. `POST {contract.endpoint.address}` with `Authorization: Bearer <access token>` gives a ticket.\n"
-        f"2. Open `{address}` with the ticket within {contract.endpoint.ttl} seconds. The handshake "
-        "consumes it, whether it succeeds or not.\n"
-        "3. For the next connection ask for a new ticket."
+        f"1. Log in{f': `POST {contract.token_url}`' if contract.token_url else ''}. You get an access token.\n"
+        f"2. `POST {contract.endpoint.address}` with `Authorization: Bearer <access token>` gives a ticket.\n"
+        f"3. Open `{address}` with the ticket within {contract.endpoint.ttl} seconds. The handshake "
+        "consumes it, whether it succeeds or not: for the next one ask for another ticket."
     )
 
 
@@ -86,17 +86,23 @@ def _close_table() -> str:
 
 def _websocket(contract: Contract) -> str:
     url = urlsplit(contract.base_url)
-    return f"{'wss' if url.scheme == 'https' else 'ws'}://{url.netloc}"
+    return f"{'wss' if url.scheme == 'https' else 'ws'}://{url.netloc}{url.path.rstrip('/')}"
 
 
 def _servers(contract: Contract, union: Iterable[str], asked: Iterable[str]) -> Object:
     url = urlsplit(contract.base_url)
+    path = url.path.rstrip("/")
     http = filled(
-        host=url.netloc, protocol=url.scheme, description="HTTP API that issues tickets.", security=_security(asked)
+        host=url.netloc,
+        protocol=url.scheme,
+        pathname=path,
+        description="HTTP API that issues tickets.",
+        security=_security(asked),
     )
     websocket = filled(
         host=url.netloc,
         protocol=urlsplit(_websocket(contract)).scheme,
+        pathname=path,
         description="WebSockets. Any one of the schemes authorises the handshake.",
         security=_security(union),
     )

@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .parts import Contract, Message, Object, TicketEndpoint, filled, openapi, ref, reply
+from ticketauth.exceptions import NotAuthenticated
+from ticketauth.handshake import problem
+
+from .parts import Channel, Contract, Message, Object, TicketEndpoint, filled, openapi, ref, reply
 
 CHANNEL = "tickets"
 
@@ -42,10 +45,18 @@ def messages(contract: Contract) -> list[Message]:
 
 
 def some_path(contract: Contract) -> str:
-    """An address for examples: one without parameters, with typed messages if there is one."""
-    plain = [channel for channel in contract.channels if not channel.parameters]
-    typed = [channel for channel in plain if channel.operations[0].messages]
-    return next((channel.address for channel in [*typed, *plain]), "/")
+    """An address for examples: that of a channel with typed messages and no parameters, if there is one."""
+    by_use = sorted(
+        contract.channels, key=lambda channel: (not channel.operations[0].messages, len(channel.parameters))
+    )
+    return next((_filled_in(channel) for channel in by_use), "/")
+
+
+def _filled_in(channel: Channel) -> str:
+    address = channel.address
+    for name, parameter in channel.parameters.items():
+        address = address.replace(f"{{{name}}}", next(iter(parameter.get("examples", ())), name))
+    return address
 
 
 def _issued(endpoint: TicketEndpoint) -> Object:
@@ -54,12 +65,7 @@ def _issued(endpoint: TicketEndpoint) -> Object:
     return {"ticket_uuid": ticket, "expires_in": endpoint.ttl, "expires_at": ends}
 
 
-_REFUSAL = {
-    "title": "Not authenticated",
-    "status": 401,
-    "detail": "No valid credential was presented.",
-    "code": "not_authenticated",
-}
+_REFUSAL = problem(NotAuthenticated("unknown"))
 
 
 def channel(contract: Contract) -> Object:

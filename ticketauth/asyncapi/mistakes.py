@@ -34,20 +34,41 @@ _ANNOTATE = (
 )
 
 
+def without_schema(application: Any) -> Iterator[Mistake]:
+    """Messages of which nothing can be told."""
+    for route in routing.walk(application):
+        try:
+            models = list(project.models_of(project.consumer_of(route)))
+        except Misconfigured:
+            continue  # `unreadable` says so.
+        try:
+            schemas.components(models)
+        except Misconfigured as error:
+            yield f"{route.address}: {error}", "Give the field a type that pydantic knows, or a `WithJsonSchema`."
+
+
 def same_ids(application: Any) -> Iterator[Mistake]:
     """Two things of one id, of which the document would keep one."""
-    routes = list(routing.walk(application))
-    ids = Counter([*(project.channel_id(route) for route in routes), endpoint.CHANNEL])
-    for name in [name for name, count in ids.items() if count > 1]:
-        addresses = [route.address for route in routes if project.channel_id(route) == name]
-        yield (
-            f"{' and '.join(addresses)}: the id {name!r} is taken"
-            + (" by the ticket endpoint." if name == endpoint.CHANNEL else "."),
-            'Give each route a name of its own: path("...", consumer, name="room").',
-        )
-    for model in _models(application):
-        if model.__name__ in endpoint.NAMES:
-            yield f"{model.__name__} is a message of the ticket endpoint already.", "Give the model another name."
+    try:
+        contract = project.contract(project.default_base_url(), application)
+    except Misconfigured:
+        return  # `unreadable` says so.
+    taken = [endpoint.CHANNEL] if contract.endpoint else []
+    for name in _twice([*(channel.id for channel in contract.channels), *taken]):
+        addresses = [channel.address for channel in contract.channels if channel.id == name]
+        by = " by the ticket endpoint" if len(addresses) == 1 else ""
+        yield f"{' and '.join(addresses)}: the id {name!r} is taken{by}.", _NAME_IT
+    for name in _twice([operation.id for channel in contract.channels for operation in channel.operations]):
+        yield f"Two operations have the id {name!r}.", _NAME_IT
+    for name in sorted({*contract.schemas} & {*endpoint.NAMES}) if contract.endpoint else ():
+        yield f"{name} is a message of the ticket endpoint already.", "Give the model another name."
+
+
+_NAME_IT = 'Give each route a name of its own: path("...", consumer, name="room").'
+
+
+def _twice(names: list[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
 
 
 def wrong_parameters(application: Any) -> Iterator[Mistake]:
@@ -65,14 +86,14 @@ def wrong_parameters(application: Any) -> Iterator[Mistake]:
 
 
 def wrong_examples(application: Any) -> Iterator[Mistake]:
-    """Examples that their own model refuses."""
-    for model in _models(application):
+    """Examples that their own model refuses. What is sent in another form than it is received cannot be told."""
+    for model in filter(schemas.is_read_as_sent, _models(application)):
         for example in model.model_json_schema().get("examples", []):
             if reason := schemas.why_not(model, example):
                 yield f"{model.__name__}: the example {example!r} is refused: {reason}.", _REPAIR
         for name, field in model.model_fields.items():
-            for example in field.examples or ():
-                if _refused(field.rebuild_annotation(), example):
+            for example in () if _validates(model, name) else field.examples or ():
+                if _refused(TypeAdapter(field.rebuild_annotation()), example):
                     yield f"{model.__name__}.{name}: the example {example!r} is refused.", _REPAIR
 
 
@@ -90,9 +111,15 @@ def _models_at(route: Route) -> Iterator[type[BaseModel]]:
         return  # `unreadable` says so.
 
 
-def _refused(annotation: Any, example: Any) -> bool:
+def _validates(model: type[BaseModel], name: str) -> bool:
+    """Whether a field has a validator of the model's, which may make of a value what its annotation asks for."""
+    validators = model.__pydantic_decorators__.field_validators.values()
+    return any(name in validator.info.fields or "*" in validator.info.fields for validator in validators)
+
+
+def _refused(adapter: TypeAdapter[Any], example: Any) -> bool:
     try:
-        TypeAdapter(annotation).validate_json(to_json(example))
+        adapter.validate_json(to_json(example))
     except ValidationError:
         return True
     return False

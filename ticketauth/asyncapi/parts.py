@@ -114,6 +114,7 @@ class Contract:
         schemas: What the messages are made of, by name.
         endpoint: None where the project serves no tickets.
         openapi_url: The OpenAPI document; empty where there is none.
+        token_url: Where user name and password become an access token; empty where nothing says so.
     """
 
     info: Mapping[str, Any]
@@ -123,6 +124,7 @@ class Contract:
     schemas: Mapping[str, Schema] = field(default_factory=dict)
     endpoint: TicketEndpoint | None = None
     openapi_url: str = ""
+    token_url: str = ""
 
 
 def filled(**members: Any) -> Object:

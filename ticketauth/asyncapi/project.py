@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from channels.auth import AuthMiddleware
-from django.urls import NoReverseMatch, resolve, reverse
+from django.urls import NoReverseMatch, get_script_prefix, resolve, reverse
 
 from ticketauth import conf, routing, tickets
-from ticketauth.consumers import Handled, TypedConsumer, handlers_of
+from ticketauth.consumers import Handled, TypedConsumer, handlers_of, pushes_of
 from ticketauth.middleware import TicketAuthMiddleware
 from ticketauth.routing import Route
 from ticketauth.schemes.session import Session
@@ -38,7 +38,7 @@ def document(base_url: str) -> Object:
 
 def default_base_url() -> str:
     """The first of `PUBLIC_URLS`, else the development server's."""
-    return next(iter(conf.current().PUBLIC_URLS), "http://localhost:8000")
+    return next(iter(conf.current().PUBLIC_URLS), "http://127.0.0.1:8000")
 
 
 def contract(base_url: str, application: Any) -> Contract:
@@ -59,6 +59,7 @@ def contract(base_url: str, application: Any) -> Contract:
         schemas=components,
         endpoint=ticket_endpoint(),
         openapi_url=conf.current().OPENAPI_URL,
+        token_url=conf.current().TOKEN_URL,
     )
 
 
@@ -71,8 +72,8 @@ def consumer_of(route: Route) -> Any:
 
 
 def channel_id(route: Route) -> str:
-    """The name of the route, else its address in one word: `wsRoomsRoomId`."""
-    words = re.findall(r"[A-Za-z0-9]+", route.name or route.address)
+    """The name of the route, else its address in one word: `wsRoomsByRoomId`."""
+    words = re.findall(r"[A-Za-z0-9]+", route.name or route.address.replace("{", " by "))
     return route.name if re.fullmatch(r"[\w-]+", route.name, re.ASCII) else _joined(words) or "root"
 
 
@@ -159,7 +160,7 @@ def models_of(consumer: Any) -> Iterator[Directed]:
     for handled in handlers_of(consumer):
         yield from ((model, "validation") for model in handled.takes)
         yield from ((model, "serialization") for model in handled.replies)
-    yield from ((model, "serialization") for model in consumer.pushes)
+    yield from ((model, "serialization") for model in pushes_of(consumer))
 
 
 def _operations(channel: str, consumer: Any, names: dict[Directed, str]) -> Iterator[Operation]:
@@ -169,7 +170,7 @@ def _operations(channel: str, consumer: Any, names: dict[Directed, str]) -> Iter
         return
     for handled in handlers_of(consumer):
         yield _received(f"receive{suffix}{_joined(['', *handled.name.split('_')])}", handled, names)
-    for model in consumer.pushes:
+    for model in pushes_of(consumer):
         name = names[model, "serialization"]
         yield Operation(
             f"send{suffix}{name.removesuffix('-Output')}", "send", _spaced(model.__name__), _doc(model), [name]
@@ -223,11 +224,15 @@ def ticket_endpoint() -> TicketEndpoint | None:
     except NoReverseMatch:
         return None
     given = conf.current()
-    view = getattr(resolve(address).func, "view_class", None)
+    view = getattr(resolve(f"/{address.removeprefix(get_script_prefix())}").func, "view_class", None)
     classes = getattr(view, "authentication_classes", ())
     described = [kind.security_scheme() for kind in classes if hasattr(kind, "security_scheme")]
     return TicketEndpoint(
-        address, described, _ticket_request(given), tickets.schema(secret=given.TICKET_SECRET), given.TICKET_TTL
+        address=f"/{address.removeprefix(get_script_prefix())}",
+        schemes=described,
+        request=_ticket_request(given),
+        ticket=tickets.schema(secret=given.TICKET_SECRET),
+        ttl=given.TICKET_TTL,
     )
 
 

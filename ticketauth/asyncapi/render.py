@@ -30,4 +30,4 @@ def to_yaml(document: dict[str, Any]) -> str:
 
 def to_json(document: dict[str, Any]) -> str:
     """JSON, in the order of the document."""
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

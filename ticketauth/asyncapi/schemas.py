@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, PydanticUserError, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core import to_json, to_jsonable_python
+
+from ticketauth.exceptions import Misconfigured
 
 Mode = Literal["validation", "serialization"]
 """What is received, or what is sent: a model may look different."""
@@ -46,6 +49,13 @@ class _Generate(GenerateJsonSchema):
         """Never."""
         return False
 
+    def model_schema(self, schema: Any) -> dict[str, Any]:
+        """What is sent may have more members one day, and a client that checks it must not break then."""
+        made = super().model_schema(schema)
+        if self.mode == "serialization" and made.get("additionalProperties") is False:
+            del made["additionalProperties"]
+        return made
+
     def field_is_required(self, field: Any, total: bool) -> bool:
         """What is sent has every field, also those with a default."""
         if self.mode == "serialization":
@@ -60,12 +70,18 @@ def components(models: Iterable[Directed]) -> tuple[dict[Directed, str], dict[st
 
     Args:
         models: Each with the directions in which it travels.
+
+    Raises:
+        Misconfigured: Pydantic has no schema for what one of them holds.
     """
-    refs, top = models_json_schema(
-        list(dict.fromkeys(models)), schema_generator=_Generate, ref_template=REF + "{model}"
-    )
+    try:
+        refs, top = models_json_schema(
+            list(dict.fromkeys(models)), schema_generator=_Generate, ref_template=REF + "{model}"
+        )
+    except PydanticUserError as error:
+        raise Misconfigured(f"A message has no JSON schema: {error.message}.") from None
     names = {cast("Directed", key): str(ref["$ref"]).removeprefix(REF) for key, ref in refs.items()}
-    return names, {name: _plain(schema) for name, schema in top.get("$defs", {}).items()}
+    return names, {name: _plain(to_jsonable_python(schema)) for name, schema in top.get("$defs", {}).items()}
 
 
 def _plain(schema: Any) -> Any:
@@ -78,11 +94,16 @@ def _plain(schema: Any) -> Any:
     plain = {
         key: value if key in _DATA else _named(value) if key in _NAMED else _plain(value)
         for key, value in schema.items()
-        if not (key == "discriminator" and isinstance(value, dict))
+        if not (key == "discriminator" and isinstance(value, dict)) and not _is_no_json(value)
     }
     if "prefixItems" in plain:
         plain["items"] = plain.pop("prefixItems")
     return plain
+
+
+def _is_no_json(value: Any) -> bool:
+    """A default that is infinite, or no number at all: JSON has no word for it."""
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _named(schemas: Mapping[str, Any]) -> Any:
@@ -107,7 +128,17 @@ def examples(model: type[BaseModel], schema: Schema, schemas: Mapping[str, Schem
     if given := schema.get("examples"):
         return cast("list[Any]", to_jsonable_python(given))
     made = _example(schema, schemas, _DEEPEST_EXAMPLE)
-    return [made] if why_not(model, made) is None else []
+    return [made] if not is_read_as_sent(model) or why_not(model, made) is None else []
+
+
+def is_read_as_sent(model: type[BaseModel]) -> bool:
+    """Whether its fields have the same names in both directions, so that what is sent could be received as well."""
+    modes: tuple[Mode, Mode] = ("validation", "serialization")
+    try:
+        sent, received = (set(model.model_json_schema(mode=mode).get("properties", ())) for mode in modes)
+    except PydanticUserError:
+        return False
+    return sent == received
 
 
 def why_not(model: type[BaseModel], example: Any) -> str | None:
@@ -161,8 +192,15 @@ def _number(schema: Schema) -> float:
     return cast("float", min(step, schema.get("maximum", step)))
 
 
+def _matches(pattern: str, text: str) -> bool:
+    try:
+        return re.search(pattern, text) is not None
+    except re.error:
+        return False  # Pydantic's expressions are Rust's.
+
+
 def _text(schema: Schema) -> str:
     text = _BY_FORMAT.get(schema.get("format", ""), "text")
-    if "pattern" in schema and not re.search(schema["pattern"], text):
+    if "pattern" in schema and not _matches(schema["pattern"], text):
         return ""
     return text[: schema.get("maxLength", len(text))].ljust(schema.get("minLength", 0), "x")

@@ -51,17 +51,19 @@ def document(base_url: str) -> dict[str, Any]:
 @functools.lru_cache(KEPT)
 def as_json(base_url: str) -> Body:
     """The document as JSON."""
+    made = document(base_url)
     from ticketauth.asyncapi import render
 
-    return _body(render.to_json(document(base_url)))
+    return _body(render.to_json(made))
 
 
 @functools.lru_cache(KEPT)
 def as_yaml(base_url: str) -> Body:
     """The document as YAML."""
+    made = document(base_url)
     from ticketauth.asyncapi import render
 
-    return _body(render.to_yaml(document(base_url)))
+    return _body(render.to_yaml(made))
 
 
 @functools.lru_cache(KEPT)

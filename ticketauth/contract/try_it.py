@@ -16,13 +16,22 @@ from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware, get_token
 from django.shortcuts import resolve_url
 from django.urls import path
-from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.crypto import salted_hmac
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt, ensure_csrf_cookie
 
 from ticketauth import conf, issuers, logs, problems, users, wire
-from ticketauth.exceptions import Forbidden, Malformed, NotAuthenticated, NotFound, OriginRefused, Refusal, Unavailable
+from ticketauth.exceptions import (
+    Forbidden,
+    Malformed,
+    Misconfigured,
+    NotAuthenticated,
+    NotFound,
+    OriginRefused,
+    Refusal,
+    Unavailable,
+)
 from ticketauth.handshake import problem
 from ticketauth.origin import origin_of
 from ticketauth.schemes.jwt import JWTCookie
@@ -36,6 +45,10 @@ MARKER = "ticketauth_try_it"
 
 LONGEST_COOKIE = 4096
 """Bytes of name and value that browsers keep (RFC 6265 6.1). They drop a larger one without a word."""
+
+
+MOST_COOKIES = 8
+"""Of one name that are looked at."""
 
 
 class _NotOurs(Refusal):
@@ -168,13 +181,16 @@ def _require_own_page(request: HttpRequest) -> None:
 
 
 def _own_origin(request: HttpRequest) -> str:
-    return origin_of(f"{request.scheme}://{request.get_host()}")
+    try:
+        return origin_of(f"{request.scheme}://{request.get_host()}")
+    except Misconfigured:
+        raise Malformed("host", "The Host of the request has no such port.") from None
 
 
 def _action(request: HttpRequest) -> str:
     try:
         body = json.loads(request.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     action = body.get("action") if isinstance(body, dict) else None
     if action not in ("set", "clear"):
@@ -237,8 +253,8 @@ def _standing_of_cookie(request: HttpRequest, folder: str) -> dict[str, bool]:
 
     Where the cookie's path is not above this address, only the marker can tell, which lives as long.
     """
-    values, marks = _cookies(request, conf.current().JWT_COOKIE), _cookies(request, MARKER)
-    ours = [value for value in values if any(constant_time_compare(_mark(value), mark) for mark in marks)]
+    values, marks = _cookies(request, conf.current().JWT_COOKIE), set(_cookies(request, MARKER))
+    ours = [value for value in values if _mark(value) in marks] if marks else []
     unseen = bool(marks) and not request.path.startswith(folder)
     # Another of the same name and a wider path may stand beside ours.
     return {"sent": bool(values) or unseen, "ours": bool(ours) or unseen, "foreign": len(ours) < len(values)}
@@ -247,7 +263,7 @@ def _standing_of_cookie(request: HttpRequest, folder: str) -> dict[str, bool]:
 def _cookies(request: HttpRequest, name: str) -> list[str]:
     """All of a name: `request.COOKIES` has the last one only."""
     pairs = [part.strip().partition("=") for part in request.META.get("HTTP_COOKIE", "").split(";")]
-    return [value for key, _, value in pairs if key == name]
+    return [value for key, _, value in pairs if key == name][:MOST_COOKIES]
 
 
 def _mark(token: str) -> str:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render, resolve_url
 from django.templatetags.static import static
+from django.urls import get_script_prefix
 from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.views.decorators.http import require_safe
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
@@ -29,13 +31,18 @@ from .policy import content_security_policy
 
 def base_url(request: HttpRequest) -> str:
     """Where the service is: as the settings say, else as this request found it."""
-    return next(iter(conf.current().PUBLIC_URLS), f"{request.scheme}://{request.get_host()}")
+    return next(iter(conf.current().PUBLIC_URLS), request.build_absolute_uri(get_script_prefix())).rstrip("/")
 
 
 def may_read(request: HttpRequest) -> bool:
     """Whether `DOCS_ACCESS` lets whoever is logged in here."""
     # Where everyone may, without a look at the session: the answer would vary with it.
-    return conf.current().DOCS_ACCESS == "everyone" or is_allowed(request.user)
+    return conf.current().DOCS_ACCESS == "everyone" or is_allowed(getattr(request, "user", AnonymousUser()))
+
+
+def cache_control() -> str:
+    """Of what `DOCS_ACCESS` guards: asked for again each time, and kept for nobody else."""
+    return "no-cache" if conf.current().DOCS_ACCESS == "everyone" else "private, no-cache"
 
 
 def is_allowed(user: Any) -> bool:
@@ -89,9 +96,7 @@ class DocumentView(APIView):
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         final = super().finalize_response(request, response, *args, **kwargs)
-        final.setdefault(
-            "Cache-Control", "no-cache" if conf.current().DOCS_ACCESS == "everyone" else "private, no-cache"
-        )
+        final.setdefault("Cache-Control", cache_control())
         final["X-Content-Type-Options"] = "nosniff"
         if conf.current().DOCS_ACCESS != "everyone":
             patch_vary_headers(final, ("Authorization", "Cookie"))

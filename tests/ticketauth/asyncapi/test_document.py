@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from django.core.asgi import get_asgi_application
 from django.test import override_settings
 
 from tests import npm
@@ -106,12 +107,12 @@ def test_a_reply_is_a_message_of_its_channel(made: dict[str, Any]) -> None:
 def test_every_route_is_there(made: dict[str, Any]) -> None:
     assert {name: channel["address"] for name, channel in made["channels"].items()} == {
         "tickets": "/api/tickets/",
-        "aDeepLayersLayerSheetSheet": "/a/deep/layers/{layer}/sheet/{sheet}/",
+        "aDeepLayersByLayerSheetBySheet": "/a/deep/layers/{layer}/sheet/{sheet}/",
         "aShapes": "/a/shapes/",
         "bShapes": "/b/shapes/",
-        "plainNumberKey": "/plain/{number}/{key}/",
+        "plainByNumberByKey": "/plain/{number}/{key}/",
         "old-sync": "/sync/",
-        "groupsArg0Arg1Arg2": "/groups/{arg0}/{arg1}/{arg2}",
+        "groupsByArg0ByArg1ByArg2": "/groups/{arg0}/{arg1}/{arg2}",
         "ticker": "/ticker/",
         "strict": "/strict/",
     }
@@ -122,7 +123,7 @@ def test_every_route_is_there(made: dict[str, Any]) -> None:
     [
         ("aShapes", ["ticket", "ticketSubprotocol", "ticketHeader"], False),
         ("bShapes", ["ticket"], True),
-        ("plainNumberKey", ["bearerAuth"], False),
+        ("plainByNumberByKey", ["bearerAuth"], False),
         ("old-sync", ["sessionCookie"], True),
         ("ticker", [], True),
     ],
@@ -164,7 +165,9 @@ def test_a_question_and_its_answer_are_correlated_by_their_id(made: dict[str, An
 
 
 def test_a_plain_consumer_takes_anything(made: dict[str, Any]) -> None:
-    (operation,) = [op for op in made["operations"].values() if op["channel"]["$ref"] == "#/channels/plainNumberKey"]
+    (operation,) = [
+        op for op in made["operations"].values() if op["channel"]["$ref"] == "#/channels/plainByNumberByKey"
+    ]
     assert operation["action"] == "receive"
     assert "messages" not in operation
 
@@ -194,3 +197,19 @@ def test_without_a_ticket_endpoint_there_is_no_http() -> None:
 
 def test_yaml_and_json_say_the_same(made: dict[str, Any]) -> None:
     assert yaml.safe_load(render.to_yaml(made)) == yaml.safe_load(render.to_json(made)) == made
+
+
+@pytest.mark.parametrize("application", [None, get_asgi_application()], ids=["none", "Django alone"])
+def test_where_there_is_no_websocket_none_is_told_of(application: Any) -> None:
+    assert list(document.build(project.contract("https://zoo.example", application))["channels"]) == ["tickets"]
+
+
+def test_behind_a_prefix_the_servers_have_it_and_the_addresses_have_not() -> None:
+    made = document.build(project.contract("https://zoo.example/app", zoo.application))
+    assert made["servers"]["websocket"]["pathname"] == "/app"
+    assert made["channels"]["ticker"]["address"] == "/ticker/"
+    assert "`wss://zoo.example/app/" in made["info"]["description"]
+
+
+def test_what_is_sent_may_have_more_members_one_day(made: dict[str, Any]) -> None:
+    assert "additionalProperties" not in made["components"]["schemas"]["Error"]

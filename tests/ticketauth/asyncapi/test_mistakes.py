@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -9,10 +10,11 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.routing import URLRouter
 from django.core import checks
 from django.test import override_settings
-from django.urls import path
-from pydantic import BaseModel, ConfigDict, Field
+from django.urls import path, re_path
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ticketauth import routing
+from ticketauth.asyncapi import document, project, render
 from ticketauth.consumers import TypedConsumer, receives
 
 from . import zoo
@@ -50,8 +52,52 @@ class Lost(TypedConsumer):
         return ""
 
 
+class Rolls(TypedConsumer):
+    @receives
+    async def ping(self, message: Small) -> None:
+        """Takes one."""
+
+
 class Rooms(TypedConsumer):
     parameters = {"rom": "Which room."}
+
+
+class Opaque:
+    pass
+
+
+class Holding(BaseModel):
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    thing: Opaque
+
+
+class Holder(TypedConsumer):
+    pushes = (Holding,)
+
+
+class Sent(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"by": "ada"}]})
+
+    who: str = Field(serialization_alias="by")
+
+
+class Split(BaseModel):
+    words: list[str] = Field(examples=["a,b"])
+
+    @field_validator("words", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return value.split(",") if isinstance(value, str) else value
+
+
+class Limits(BaseModel):
+    most: float = math.inf
+    word: Annotated[str, Field(pattern=r"^\p{L}+$")]
+
+
+class Odd(TypedConsumer):
+    pushes = (Sent, Split, Limits)
 
 
 class Plain(AsyncWebsocketConsumer):
@@ -67,6 +113,12 @@ ROUTES: dict[str, list[Any]] = {
     "example": [path("a/", Bad.as_asgi())],
     "field": [path("a/", Counting.as_asgi())],
     "reply": [path("a/", Lost.as_asgi())],
+    "schema": [path("a/", Holder.as_asgi())],
+    "operations": [
+        path("chat/", Rolls.as_asgi(), name="chat"),
+        path("chat/ping/", Plain.as_asgi(), name="chatPing"),
+    ],
+    "odd": [path("a/", Odd.as_asgi()), re_path(r"(?i)^ws/chat/$", Plain.as_asgi()), path("<int:a>/", Plain.as_asgi())],
 }
 
 
@@ -74,7 +126,11 @@ ROUTES: dict[str, list[Any]] = {
 def found(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[checks.CheckMessage]:
     application = zoo.application if request.param == "zoo" else URLRouter(ROUTES[request.param])
     monkeypatch.setattr(routing, "project_application", lambda: application)
-    return [message for message in checks.run_checks() if "ticketauth.E012" <= str(message.id) <= "ticketauth.E016"]
+    return [
+        message
+        for message in checks.run_checks()
+        if "ticketauth.E012" <= str(message.id) <= "ticketauth.E017" or message.id == "ticketauth.W016"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -88,6 +144,7 @@ def found(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> li
         ("example", "E015", "Wrong: the example {'type': 'right'} is refused: type: Input should be 'wrong'."),
         ("field", "E015", "Small.number: the example 77 is refused."),
         ("reply", "E016", "Lost.ping: <class 'str'> is no pydantic model, so nothing says what is sent."),
+        ("operations", "E013", "Two operations have the id 'receiveChatPing'."),
     ],
     indirect=["found"],
 )
@@ -97,9 +154,21 @@ def test_a_mistake_is_named(found: list[checks.CheckMessage], id: str, sentence:
     assert found[0].hint
 
 
-@pytest.mark.parametrize("found", ["zoo"], indirect=True)
+@pytest.mark.parametrize("found", ["zoo", "odd"], indirect=True)
 def test_the_zoo_has_no_mistakes(found: list[checks.CheckMessage]) -> None:
     assert found == []
+
+
+@pytest.mark.parametrize("found", ["schema"], indirect=True)
+def test_a_message_without_a_schema_is_named(found: list[checks.CheckMessage]) -> None:
+    assert {message.id for message in found} == {"ticketauth.E017"}
+
+
+@pytest.mark.parametrize("found", ["odd"], indirect=True)
+def test_odd_messages_have_a_document(found: list[checks.CheckMessage]) -> None:
+    made = document.build(project.contract("https://example.com", routing.project_application()))
+    assert "default" not in made["components"]["schemas"]["Limits"]["properties"]["most"]
+    assert render.to_json(made)
 
 
 def test_an_application_that_cannot_be_imported_is_named() -> None:

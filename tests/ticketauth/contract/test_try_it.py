@@ -337,3 +337,21 @@ class TestFolder:
 
     def test_none_without_the_scheme(self) -> None:
         assert self.of("/ws/events/", word="session") is None
+
+
+class TestAttacks:
+    """What somebody tried who was told to break this."""
+
+    def test_many_cookies_of_one_name_take_no_time(self, browser: Browser) -> None:
+        cookies = "; ".join(["access_token=a"] * 1000 + [f"{MARKER}=b"] * 1000)
+        began = time.monotonic()
+        assert httpx.get(f"{browser.origin}{STATE}", headers={"Cookie": cookies}).status_code == 200
+        assert time.monotonic() - began < 2
+
+    def test_a_port_that_is_none(self, browser: Browser) -> None:
+        answer = httpx.get(f"{browser.origin}{STATE}", headers={"Host": "localhost:65536"})
+        assert answer.status_code == 400
+
+    def test_many_brackets(self, browser: Browser) -> None:
+        headers = {"Origin": browser.origin, "X-CSRFToken": browser.state()["csrf_token"]}
+        assert browser.http.post(COOKIE, content="[" * 100_000, headers=headers).status_code == 400

@@ -7,11 +7,16 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-import yaml
 from django.core.management.base import BaseCommand, CommandError
 
-from ticketauth.asyncapi import project, render
 from ticketauth.exceptions import Misconfigured
+
+try:
+    import yaml
+
+    from ticketauth.asyncapi import project, render
+except ModuleNotFoundError as error:
+    raise CommandError(f"{error}. Install it: pip install 'ticketauth[asyncapi]'") from error
 
 
 class Command(BaseCommand):

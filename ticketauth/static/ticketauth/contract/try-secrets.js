@@ -9,8 +9,13 @@ const known = new Set();
 /** Names of query parameters that carry credentials. */
 const names = new Set(["ticket_uuid", "token"]);
 
-// A JWT is recognised by its looks too: it may be another tab's, which a server sends back.
-const JWT = /\beyJ[\w-]{6,}\.[\w-]{6,}\.[\w-]*/g;
+// A JWT is recognised by its looks too: it may be another tab's, which a server sends back. A run of its letters is looked
+// into, for an expression that looks for the dots starts anew at each `eyJ`, and a long message freezes the page.
+const RUN = /[\w.-]{16,}/g;
+const withoutJWT = (run) => {
+  const begins = run.indexOf("eyJ");
+  return begins < 0 || run.slice(begins).split(".").length < 3 ? run : `${run.slice(0, begins)}‹token›`;
+};
 const OFFER = /(ticketauth\.ticket\.)[\w.-]+/gi;
 
 /** @param {string} secret From now on it is not shown. */
@@ -33,7 +38,7 @@ export function redact(text) {
     for (const form of new Set([secret, encodeURIComponent(secret)])) shown = shown.replace(any(form), "‹credential›");
   }
   for (const name of names) shown = shown.replace(new RegExp(`([?&]${escape(name)}=)[^&\\s"'#‹]+`, "g"), "$1‹credential›");
-  return shown.replace(JWT, "‹token›").replace(OFFER, "$1‹ticket›");
+  return shown.replace(RUN, withoutJWT).replace(OFFER, "$1‹ticket›");
 }
 
 const any = (text) => new RegExp(escape(text), "gi");
