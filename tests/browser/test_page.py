@@ -62,7 +62,7 @@ class TestMenu:
     def test_it_knows_the_end_of_the_page(self, browse: Browse) -> None:
         page = browse()
         page.keyboard.press("Control+End")
-        page.wait_for_selector("#menu [href='#channel-events.close-codes'][aria-current]")
+        page.wait_for_selector("#menu [href='#stay-connected'][aria-current]")
 
     def test_every_link_leads_somewhere(self, browse: Browse) -> None:
         page = browse()
@@ -145,7 +145,15 @@ class TestTabs:
         page.get_by_role("tablist").first.get_by_role("tab", name="Python").click()
         chosen = page.get_by_role("tab", selected=True)
         assert set(chosen.all_text_contents()) == {"Python"}
-        assert chosen.count() == 2
+        assert chosen.count() == 3
+
+    def test_where_a_language_is_missing_the_last_one_stays(self, browse: Browse) -> None:
+        page = browse()
+        program = page.locator("#stay-connected")
+        page.get_by_role("tablist").first.get_by_role("tab", name="Kotlin").click()
+        page.get_by_role("tablist").first.get_by_role("tab", name="curl").click()
+        assert program.get_by_role("tab", selected=True).text_content() == "Kotlin"
+        assert "OkHttpClient" in program.get_by_role("tabpanel").inner_text()
 
     def test_a_credential_is_chosen_for_its_channel(self, browse: Browse) -> None:
         page = browse()
@@ -172,10 +180,21 @@ class TestLayout:
         assert page.locator("main").bounding_box()["width"] <= width
         assert page.locator(".scrolls").first.bounding_box()["width"] <= width
 
+    @pytest.mark.parametrize("table", ["#servers table", "#close-codes table"])
+    def test_on_a_phone_a_row_becomes_a_block(self, browse: Browse, table: str) -> None:
+        cut_off = "table => table.scrollWidth > table.parentElement.clientWidth"
+        assert not browse(**size(390)).locator(table).evaluate(cut_off)
+
+    def test_on_a_phone_all_languages_are_in_sight(self, browse: Browse) -> None:
+        page = browse(**size(390))
+        last = page.get_by_role("tablist").first.get_by_role("tab", name="Swift").bounding_box()
+        assert last["x"] + last["width"] <= 390
+
     def test_what_scrolls_by_itself_can_be_reached_by_keyboard(self, browse: Browse) -> None:
         page = browse(**size(390))
-        page.wait_for_selector(".scrolls[tabindex='0']")
-        unreachable = "found => found.filter(e => e.scrollWidth > e.clientWidth && e.tabIndex < 0).length"
+        page.wait_for_selector("#stay-connected pre[tabindex='0']")
+        scrolls = "e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight"
+        unreachable = f"found => found.filter(e => ({scrolls}) && e.tabIndex < 0).length"
         assert page.eval_on_selector_all("main .scrolls, main pre", unreachable) == 0
 
     def test_dark_is_dark(self, browse: Browse) -> None:

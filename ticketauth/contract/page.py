@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -16,6 +16,7 @@ from ticketauth import wire
 from .fields import Field, resolve, rows
 from .highlight import highlight, pretty
 from .markdown import inline, render
+from .reconnect import Ends, reconnecting
 from .snippets import Connection, Credential, Snippet, login, request, snippets
 
 Document = Mapping[str, Any]
@@ -25,13 +26,16 @@ WEAKNESSES = {
     "or dies within its life.",
     "ticket_subprotocol": "The ticket is in a header that was made for something else: tools that dump headers "
     "show it.",
-    "ticket_header": "None of the others', but browsers cannot send it.",
-    "jwt_header": "The token works again and again until it ends or its login is over. Browsers cannot send it.",
+    "jwt_header": "The token works again and again until it ends or its login is over.",
     "jwt_cookie": "The browser sends it whatever page asks: all rests on the check of `Origin`.",
     "jwt_query": "The token is in logs and histories, and works from there until it ends.",
-    "session": "The browser sends it whatever page asks: all rests on the check of `Origin`.",
+    "session": "The browser sends it whatever page asks: all rests on the check of `Origin`, and where it asks for a "
+    "ticket, on the CSRF token.",
 }
 """By the scheme's name; in full in `SECURITY.md`."""
+
+RECOMMENDED = {"ticket_subprotocol": "recommended in browsers", "ticket_header": "recommended for apps"}
+"""By the scheme's name; as in `docs/protocol.md`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +57,9 @@ class Server:
 @dataclass(frozen=True, slots=True)
 class Scheme:
     id: str
-    method: str
-    """Its name in the log."""
     title: str
+    recommended: str
+    """To whom; empty where another is better."""
     carried: str
     """What is sent, with the credential in angle brackets."""
     description: SafeString
@@ -65,6 +69,11 @@ class Scheme:
     @property
     def anchor(self) -> str:
         return f"scheme-{self.id}"
+
+    @property
+    def is_for_programs(self) -> bool:
+        """Whether no browser can open a socket with it."""
+        return self.credential.place == "header"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +169,26 @@ class CloseCode:
 
 _ADVICE = {
     wire.Retry.STOP.value: "Stop. Trying again would not help.",
-    wire.Retry.NEW_TICKET.value: "Get a new ticket and reconnect.",
-    wire.Retry.BACK_OFF.value: "Wait, longer each time; then get a new ticket and reconnect.",
+    wire.Retry.NEW_TICKET.value: "Get a new credential (a ticket; a refreshed token; a login) and reconnect.",
+    wire.Retry.BACK_OFF.value: "Back off; then get a new credential and reconnect.",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """What a client does after a close.
+
+    Attributes:
+        close_codes: Of all channels.
+        lost: What it does after any other.
+        snippets: A program for each language that does it; none where no channel takes tickets.
+        example: The channel that it connects to.
+    """
+
+    close_codes: tuple[CloseCode, ...]
+    lost: str
+    snippets: tuple[Snippet, ...]
+    example: Channel | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +234,32 @@ class Page:
     license: Mapping[str, str]
     external_docs: Mapping[str, str]
     servers: tuple[Server, ...]
-    schemes: tuple[Scheme, ...]
+    openers: tuple[Scheme, ...]
+    """What opens a socket."""
+    askers: tuple[Scheme, ...]
+    """What asks for a ticket."""
     endpoints: tuple[Channel, ...]
     """Channels of HTTP: the ticket endpoint."""
     channels: tuple[Channel, ...]
+    after: After | None
+    """Where the document has close codes."""
 
     login: Snippet | None
     """Code that turns a password into an access token, where the project says how."""
+
+    @property
+    def schemes(self) -> tuple[Scheme, ...]:
+        """Each once, in the order of the page."""
+        return (*self.openers, *self.asking_only)
+
+    @property
+    def asking_only(self) -> tuple[Scheme, ...]:
+        return tuple(scheme for scheme in self.askers if scheme not in self.openers)
+
+    @property
+    def asking_too(self) -> tuple[Scheme, ...]:
+        """What opens a socket and asks for a ticket."""
+        return tuple(scheme for scheme in self.askers if scheme in self.openers)
 
 
 def page(document: Document, token_url: str = "") -> Page:
@@ -242,20 +287,53 @@ class _Reader:
 
     def page(self) -> Page:
         info = self._document["info"]
-        channels = [self._channel(id_, part) for id_, part in self._document.get("channels", {}).items()]
+        made = [self._channel(id_, part) for id_, part in self._document.get("channels", {}).items()]
+        endpoints = tuple(channel for channel in made if not channel.websocket)
+        channels = tuple(channel for channel in made if channel.websocket)
+        opening, askers = self._used(channels), self._used(endpoints)
         return Page(
             title=info["title"],
             version=info["version"],
-            description=render(info.get("description", "")),
+            description=render(_without_close_codes(info.get("description", ""))),
             contact=info.get("contact", {}),
             license=info.get("license", {}),
             external_docs=self._resolved(info.get("externalDocs", {})),
             servers=tuple(self._server(id_, part) for id_, part in self._document.get("servers", {}).items()),
-            schemes=tuple(self._schemes.values()),
-            endpoints=tuple(channel for channel in channels if not channel.websocket),
-            channels=tuple(channel for channel in channels if channel.websocket),
+            openers=tuple(s for s in self._schemes.values() if s in opening or s not in askers),
+            askers=askers,
+            endpoints=endpoints,
+            channels=channels,
+            after=self._after(channels),
             login=None,
         )
+
+    def _used(self, channels: Sequence[Channel]) -> tuple[Scheme, ...]:
+        used = {scheme.id for channel in channels for scheme in channel.schemes}
+        return tuple(scheme for scheme in self._schemes.values() if scheme.id in used)
+
+    def _after(self, channels: Sequence[Channel]) -> After | None:
+        codes = tuple(dict.fromkeys(close for channel in channels for close in channel.close_codes))
+        if not codes:
+            return None
+        plainest = sorted(
+            self._reconnectable(channels), key=lambda found: (not found.ready_frame, len(found.parameters))
+        )
+        example = next(iter(plainest), None)
+        written = self._reconnecting(example, codes) if example else ()
+        return After(codes, _ADVICE[wire.Retry.BACK_OFF.value], tuple(written), example)
+
+    def _reconnectable(self, channels: Sequence[Channel]) -> Iterator[Channel]:
+        """Channels that a ticket opens which the client can ask for."""
+        for channel in channels:
+            takes = any(scheme.credential.source == "ticket" for scheme in channel.schemes)
+            if takes and channel.close_codes and _TICKETS in self._document["channels"]:
+                yield channel
+
+    def _reconnecting(self, channel: Channel, codes: Sequence[CloseCode]) -> Iterator[Snippet]:
+        tickets = [scheme.credential for scheme in channel.schemes if scheme.credential.source == "ticket"]
+        in_browsers = min(tickets, key=lambda credential: ("subprotocol", "query", "header").index(credential.place))
+        in_apps = min(tickets, key=lambda credential: ("header", "subprotocol", "query").index(credential.place))
+        return reconnecting(self._connection(channel), in_browsers, in_apps, _ends(codes))
 
     def _resolved(self, part: Any) -> Any:
         return resolve(self._document, part)[0]
@@ -383,6 +461,25 @@ class _Reader:
         return any("path" in self._resolved(message.get("payload", {})).get("properties", {}) for message in messages)
 
 
+def _without_close_codes(description: str) -> str:
+    """The introduction, but for the table of close codes: the page has its own."""
+    return _CLOSE_TABLE.sub("", description)
+
+
+_CLOSE_TABLE = re.compile(r"^\| *Close code *\|.*(?:\n\|.*)*\n?", re.MULTILINE)
+
+
+def _ends(codes: Sequence[CloseCode]) -> Ends:
+    stop = [close for close in codes if close.retry == wire.Retry.STOP.value]
+    renew = [close for close in codes if close.retry == wire.Retry.NEW_TICKET.value]
+    return Ends(
+        stop=tuple(int(close.code) for close in stop),
+        renew=tuple(int(close.code) for close in renew),
+        stop_statuses=(*(close.status for close in stop if close.status), 404),
+        renew_statuses=tuple(close.status for close in renew if close.status),
+    )
+
+
 def _shown(operation: Operation, references: Any, messages: Messages, seen: set[str]) -> Iterator[Shown]:
     for reference in references:
         message = messages[reference["$ref"].rpartition("/")[2]]
@@ -463,10 +560,10 @@ def _scheme(id_: str, part: Any) -> Scheme:
     credential = _credential(method, part)
     return Scheme(
         id=id_,
-        method=method,
         title=part.get("title") or _TITLES.get(method, id_),
+        recommended=RECOMMENDED.get(method, ""),
         carried=_carried(credential),
-        description=render(part.get("description", ""), 4),
+        description=render(part.get("description", ""), 5),
         weakness=inline(WEAKNESSES.get(method, "")),
         credential=credential,
     )

@@ -77,7 +77,8 @@ def snippets(connection: Connection, credential: Credential) -> Iterator[Snippet
 _NEEDS = {
     "bash": "Needs curl, jq and websocat. Type a message and press Enter.",
     "python": "Needs the package websockets.",
-    "kotlin": "Needs OkHttp, and org.json, which Android has. Not for the main thread.",
+    "kotlin": "Needs OkHttp, and org.json, which Android has. Not for the main thread. Android's emulator reaches this "
+    "machine at 10.0.2.2, and Android blocks http and ws until the app allows cleartext traffic.",
     "swift": "Foundation alone.",
 }
 
@@ -99,16 +100,16 @@ def _asks(connection: Connection, credential: Credential) -> bool:
     return credential.source == "ticket" and bool(connection.tickets)
 
 
-def _body(connection: Connection) -> str:
+def body_of(connection: Connection) -> str:
     return json.dumps({"path": connection.path} if connection.path else {})
 
 
-def _url(connection: Connection, credential: Credential, value: str) -> str:
+def address_of(connection: Connection, credential: Credential, value: str) -> str:
     """The address, with the credential where it goes there."""
     return f"{connection.url}?{credential.name}={value}" if credential.place == "query" else connection.url
 
 
-def _header(connection: Connection, credential: Credential, value: str) -> list[tuple[str, str]]:
+def headers_of(connection: Connection, credential: Credential, value: str) -> list[tuple[str, str]]:
     """The headers that carry the credential."""
     if credential.place == "header":
         return [(credential.name, f"{credential.prefix}{value}")]
@@ -117,7 +118,7 @@ def _header(connection: Connection, credential: Credential, value: str) -> list[
     return []
 
 
-def _offers(value: str) -> list[str]:
+def offers(value: str) -> list[str]:
     return [SUBPROTOCOL, f"{SUBPROTOCOL_TICKET_PREFIX}{value}"]
 
 
@@ -127,14 +128,14 @@ def _offers(value: str) -> list[str]:
 def _bash(connection: Connection, credential: Credential) -> str:
     value = f"${_VARIABLES[credential.source]}"
     # With a space, `-H` takes the address for another header.
-    options = [f'-H="{name}: {text}"' for name, text in _header(connection, credential, value)]
+    options = [f'-H="{name}: {text}"' for name, text in headers_of(connection, credential, value)]
     if credential.place == "subprotocol":
-        options.append(f'--protocol "{", ".join(_offers(value))}"')
-    address = f'"{_url(connection, credential, value)}"'
+        options.append(f'--protocol "{", ".join(offers(value))}"')
+    address = f'"{address_of(connection, credential, value)}"'
     connect = " \\\n  ".join(["websocat", *options, address]) if options else f"websocat {address}"
     if not _asks(connection, credential):
         return connect
-    return f"{_bash_ticket(connection.tickets, _body(connection))}\n{connect}"
+    return f"{_bash_ticket(connection.tickets, body_of(connection))}\n{connect}"
 
 
 def _bash_ticket(tickets: str, body: str) -> str:
@@ -166,7 +167,7 @@ def _javascript(connection: Connection, credential: Credential) -> str:
     value = f"${{{_NAMES[credential.source]}}}"
     lines = [*_javascript_credential(connection, credential), *_javascript_socket(connection, credential, value)]
     if connection.first_message and not connection.ready_frame:
-        lines.append(f"socket.onopen = () => socket.send({_javascript_text(connection.first_message)});")
+        lines.append(f"socket.onopen = () => socket.send({javascript_text(connection.first_message)});")
     lines += [
         "socket.onmessage = ({ data }) => {",
         "  console.log(data);",
@@ -177,7 +178,7 @@ def _javascript(connection: Connection, credential: Credential) -> str:
     return "\n".join(lines)
 
 
-def _javascript_text(text: str) -> str:
+def javascript_text(text: str) -> str:
     """An expression that gives a text, which may be JSON."""
     return f"JSON.stringify({text})" if text.startswith(("{", "[")) else json.dumps(text, ensure_ascii=False)
 
@@ -193,7 +194,7 @@ def _javascript_credential(connection: Connection, credential: Credential) -> li
         f"const answer = await fetch({json.dumps(connection.tickets)}, {{",
         '  method: "POST",',
         '  headers: { Authorization: `Bearer ${accessToken}`, "Content-Type": "application/json" },',
-        f"  body: {_javascript_text(_body(connection))},",
+        f"  body: {javascript_text(body_of(connection))},",
         "});",
         "if (!answer.ok) throw new Error(`No ticket: ${answer.status}`);",
         "const { ticket_uuid: ticket } = await answer.json();",
@@ -204,13 +205,13 @@ def _javascript_credential(connection: Connection, credential: Credential) -> li
 def _javascript_socket(connection: Connection, credential: Credential, value: str) -> list[str]:
     url = json.dumps(connection.url)
     if credential.place == "query":
-        return [f"const socket = new WebSocket(`{_url(connection, credential, value)}`);"]
+        return [f"const socket = new WebSocket(`{address_of(connection, credential, value)}`);"]
     if credential.place == "subprotocol":
-        first, second = _offers(value)
+        first, second = offers(value)
         return [f'const socket = new WebSocket({url}, ["{first}", `{second}`]);']
     if credential.place == "cookie":
         return [f"const socket = new WebSocket({url});"]
-    [(name, text)] = _header(connection, credential, value)
+    [(name, text)] = headers_of(connection, credential, value)
     return [f"const socket = new WebSocket({url}, {{", f'  headers: {{ "{name}": `{text}` }},', "});"]
 
 
@@ -219,7 +220,7 @@ def _javascript_answer(connection: Connection) -> list[str]:
         return []
     return [
         f'  if (JSON.parse(data).type === "{READY}") {{',
-        f"    socket.send({_javascript_text(connection.first_message)});",
+        f"    socket.send({javascript_text(connection.first_message)});",
         "  }",
     ]
 
@@ -254,7 +255,7 @@ def _python_ticket(connection: Connection) -> list[str]:
         "    request = urllib.request.Request(",
         f"        {json.dumps(connection.tickets)},",
         '        method="POST",',
-        f"        data=json.dumps({_body(connection)}).encode(),",
+        f"        data=json.dumps({body_of(connection)}).encode(),",
         "        headers={",
         '            "Authorization": f"Bearer {os.environ[\'ACCESS_TOKEN\']}",',
         '            "Content-Type": "application/json",',
@@ -273,12 +274,12 @@ def _python_connect(connection: Connection, credential: Credential, asks: bool) 
     lines = [f"    {name} = {found}"]
     value = f"{{{name}}}"
     if credential.place == "query":
-        return [*lines, f'    async with connect(f"{_url(connection, credential, value)}") as socket:']
+        return [*lines, f'    async with connect(f"{address_of(connection, credential, value)}") as socket:']
     lines += ["    async with connect(", f"        {json.dumps(connection.url)},"]
     if credential.place == "subprotocol":
-        first, second = _offers(value)
+        first, second = offers(value)
         lines.append(f'        subprotocols=["{first}", f"{second}"],')
-    for header, text in _header(connection, credential, value):
+    for header, text in headers_of(connection, credential, value):
         if header == "Origin":
             lines.append(f'        origin="{text}",')
         else:
@@ -288,23 +289,25 @@ def _python_connect(connection: Connection, credential: Credential, asks: bool) 
 
 # --- Kotlin, with OkHttp
 
+_KOTLIN_CLIENT = "val client = OkHttpClient.Builder().pingInterval(20, TimeUnit.SECONDS).build()"
+
 
 def _kotlin(connection: Connection, credential: Credential) -> str:
     asks = _asks(connection, credential)
-    imports = ["okhttp3.*"]
+    imports = ["java.util.concurrent.TimeUnit", "okhttp3.*"]
     if asks:
         imports += ["okhttp3.MediaType.Companion.toMediaType", "okhttp3.RequestBody.Companion.toRequestBody"]
     if asks or _waits(connection):
         imports.append("org.json.JSONObject")
     source = "token" if asks else credential.source
-    lines = [*(f"import {name}" for name in imports), "", "val client = OkHttpClient()"]
+    lines = [*(f"import {name}" for name in imports), "", _KOTLIN_CLIENT]
     lines += [f'val {_NAMES[source]} = "<{_WORDS[source]}>"', ""]
     if asks:
         lines += _kotlin_ticket(connection)
     return "\n".join([*lines, *_kotlin_listener(connection), "", *_kotlin_main(connection, credential, asks)])
 
 
-def _kotlin_text(text: str) -> str:
+def kotlin_text(text: str) -> str:
     """A raw string; a dollar sign would begin a template, and three quotes end it."""
     dollars, quotes = "${'$'}", "${'\"'}" * 3
     return '"""' + text.replace("$", dollars).replace('"""', quotes) + '"""'
@@ -313,7 +316,7 @@ def _kotlin_text(text: str) -> str:
 def _kotlin_ticket(connection: Connection) -> list[str]:
     return [
         "fun newTicket(): String {",
-        f"    val body = {_kotlin_text(_body(connection))}",
+        f"    val body = {kotlin_text(body_of(connection))}",
         "    val request = Request.Builder()",
         f'        .url("{connection.tickets}")',
         '        .header("Authorization", "Bearer $accessToken")',
@@ -329,7 +332,7 @@ def _kotlin_ticket(connection: Connection) -> list[str]:
 
 
 def _kotlin_listener(connection: Connection) -> list[str]:
-    send = f"webSocket.send({_kotlin_text(connection.first_message)})"
+    send = f"webSocket.send({kotlin_text(connection.first_message)})"
     lines = ["class Listener : WebSocketListener() {"]
     if connection.first_message and not connection.ready_frame:
         lines += ["    override fun onOpen(webSocket: WebSocket, response: Response) {", f"        {send}", "    }", ""]
@@ -350,7 +353,11 @@ def _kotlin_listener(connection: Connection) -> list[str]:
         "    }",
         "",
         "    override fun onFailure(webSocket: WebSocket, t: Throwable, response: Response?) {",
-        '        println("failed: ${response?.code ?: t}")',
+        "        when (response?.code) {",
+        '            null -> println("lost: $t")',
+        '            401 -> println("refused: get a new credential, connect again once")',
+        '            else -> println("refused: HTTP ${response.code}")',
+        "        }",
         "    }",
         "}",
     ]
@@ -359,14 +366,14 @@ def _kotlin_listener(connection: Connection) -> list[str]:
 def _kotlin_main(connection: Connection, credential: Credential, asks: bool) -> list[str]:
     name = _NAMES[credential.source]
     value = f"${name}"
-    headers = _header(connection, credential, value)
+    headers = headers_of(connection, credential, value)
     if credential.place == "subprotocol":
-        headers = [("Sec-WebSocket-Protocol", ", ".join(_offers(value)))]
+        headers = [("Sec-WebSocket-Protocol", ", ".join(offers(value)))]
     return [
         "fun main() {",
         *([f"    val {name} = newTicket()"] if asks else []),
         "    val request = Request.Builder()",
-        f'        .url("{_url(connection, credential, value)}")',
+        f'        .url("{address_of(connection, credential, value)}")',
         *(f'        .header("{header}", "{text}")' for header, text in headers),
         "        .build()",
         "    client.newWebSocket(request, Listener())",
@@ -385,11 +392,11 @@ def _swift(connection: Connection, credential: Credential) -> str:
         lines += _swift_ticket(connection)
     lines += _swift_connect(connection, credential)
     if connection.first_message and not connection.ready_frame:
-        lines.append(f"try await socket.send(.string({_swift_text(connection.first_message)}))")
+        lines.append(f"try await socket.send(.string({swift_text(connection.first_message)}))")
     return "\n".join([*lines, *_swift_loop(connection)])
 
 
-def _swift_text(text: str) -> str:
+def swift_text(text: str) -> str:
     """A raw string, with as many signs around as it has itself, and one more."""
     hashes = "#" * next(number for number in range(1, len(text) + 2) if '"' + "#" * number not in text)
     return f'{hashes}"{text}"{hashes}'
@@ -403,7 +410,7 @@ def _swift_ticket(connection: Connection) -> list[str]:
         '    request.httpMethod = "POST"',
         '    request.setValue("Bearer \\(accessToken)", forHTTPHeaderField: "Authorization")',
         '    request.setValue("application/json", forHTTPHeaderField: "Content-Type")',
-        f"    request.httpBody = Data({_swift_text(_body(connection))}.utf8)",
+        f"    request.httpBody = Data({swift_text(body_of(connection))}.utf8)",
         "    let (data, response) = try await URLSession.shared.data(for: request)",
         "    guard (response as? HTTPURLResponse)?.statusCode == 201 else {",
         "        throw URLError(.userAuthenticationRequired)",
@@ -417,9 +424,9 @@ def _swift_ticket(connection: Connection) -> list[str]:
 
 def _swift_connect(connection: Connection, credential: Credential) -> list[str]:
     value = f"\\({_NAMES[credential.source]})"
-    url = f'let url = URL(string: "{_url(connection, credential, value)}")!'
+    url = f'let url = URL(string: "{address_of(connection, credential, value)}")!'
     if credential.place == "subprotocol":
-        first, second = _offers(value)
+        first, second = offers(value)
         task = f'let socket = URLSession.shared.webSocketTask(with: url, protocols: ["{first}", "{second}"])'
         return [url, task, "socket.resume()", ""]
     lines = [url, "var request = URLRequest(url: url)"]
@@ -427,7 +434,7 @@ def _swift_connect(connection: Connection, credential: Credential) -> list[str]:
         return [url, "let socket = URLSession.shared.webSocketTask(with: url)", "socket.resume()", ""]
     if credential.place == "cookie":
         lines.append("request.httpShouldHandleCookies = false")
-    for header, text in _header(connection, credential, value):
+    for header, text in headers_of(connection, credential, value):
         lines.append(f'request.setValue("{text}", forHTTPHeaderField: "{header}")')
     return [*lines, "let socket = URLSession.shared.webSocketTask(with: request)", "socket.resume()", ""]
 
@@ -438,7 +445,7 @@ def _swift_loop(connection: Connection) -> list[str]:
         answer = [
             "            let frame = try JSONDecoder().decode(Frame.self, from: Data(text.utf8))",
             f'            if frame.type == "{READY}" {{',
-            f"                try await socket.send(.string({_swift_text(connection.first_message)}))",
+            f"                try await socket.send(.string({swift_text(connection.first_message)}))",
             "            }",
         ]
     return [

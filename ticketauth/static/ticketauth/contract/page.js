@@ -60,12 +60,12 @@
     }
   };
 
-  // --- What scrolls sideways can be reached by keyboard; what does not is no stop on the way
+  // --- What scrolls by itself can be reached by keyboard; what does not is no stop on the way
 
   const watchScrollers = () => {
     const observer = new ResizeObserver((entries) => {
       for (const { target } of entries) {
-        if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+        if (target.scrollWidth > target.clientWidth || target.scrollHeight > target.clientHeight) target.tabIndex = 0;
         else target.removeAttribute("tabindex");
       }
     });
@@ -126,26 +126,28 @@
     });
   };
 
-  // --- Snippets: one credential per channel, one language for the page, both until it is left
+  // --- Snippets: one credential per channel, one language for the page (as far as each has it), both until it is left
 
   const tablists = [];
 
-  const showLanguage = (label) => {
-    for (const { tabs } of tablists) {
-      for (const { tab, panel } of tabs) {
-        const selected = tab.textContent === label;
-        tab.setAttribute("aria-selected", String(selected));
-        tab.tabIndex = selected ? 0 : -1;
-        panel.hidden = !selected;
-      }
+  const pick = (tabs, label) => {
+    for (const { tab, panel } of tabs) {
+      const selected = tab.textContent === label;
+      tab.setAttribute("aria-selected", String(selected));
+      tab.tabIndex = selected ? 0 : -1;
+      panel.hidden = !selected;
     }
   };
 
-  const turnIntoTabs = (choice) => {
+  const showLanguage = (label) => {
+    for (const tabs of tablists) if (tabs.some(({ tab }) => tab.textContent === label)) pick(tabs, label);
+  };
+
+  const turnIntoTabs = (languages) => {
     const list = element("div");
     list.setAttribute("role", "tablist");
     list.setAttribute("aria-label", "Language");
-    const tabs = all(".snippet", choice).map((panel, index) => {
+    const tabs = all(".snippet", languages).map((panel, index) => {
       const name = `tab-${tablists.length}-${index}`;
       const tab = element("button", { type: "button", id: name, textContent: panel.querySelector("h4").textContent });
       tab.setAttribute("role", "tab");
@@ -166,8 +168,9 @@
       showLanguage(tabs[there].tab.textContent);
       tabs[there].tab.focus();
     });
-    choice.querySelector("summary").after(list);
-    tablists.push({ tabs });
+    tabs[0].panel.before(list);
+    tablists.push(tabs);
+    pick(tabs, tabs[0].tab.textContent);
   };
 
   const turnIntoSelect = (choices) => {
@@ -175,7 +178,8 @@
     const select = element("select", { className: "form-select" });
     for (const choice of options) {
       choice.open = true;
-      select.append(element("option", { textContent: choice.querySelector("summary").textContent }));
+      const { textContent, firstChild } = choice.querySelector("summary");
+      select.append(element("option", { textContent, value: firstChild.textContent.trim() }));
     }
     const show = () => options.forEach((choice, index) => (choice.hidden = index !== select.selectedIndex));
     select.addEventListener("change", show);
@@ -187,8 +191,7 @@
   document.documentElement.classList.add("js");
   addCopyButtons();
   for (const choices of all(".choices")) turnIntoSelect(choices);
-  for (const choice of all(".choice")) turnIntoTabs(choice);
-  if (tablists.length) showLanguage(tablists[0].tabs[0].tab.textContent);
+  for (const languages of all(".choice, .languages")) turnIntoTabs(languages);
   watchScrollers();
   foldMenu();
   followTheScroll();
