@@ -145,7 +145,11 @@ class TestItsPlace:
     def test_not_where_the_reader_has_gone_on(self, open_page: Callable[..., Watch]) -> None:
         page = open_page().page
         waiting: list[Route] = []
-        page.route("**/asyncapi.json", waiting.append)
+
+        def hold(route: Route) -> None:
+            waiting.append(route)
+
+        page.route("**/asyncapi.json", hold)
         page.goto("/ws/docs/?#channel-events.try-it")
         page.keyboard.press("Home")
         page.wait_for_function("() => scrollY === 0")
