@@ -296,7 +296,8 @@ def cookie_folder(contract: Mapping[str, Any]) -> str | None:
     schemes = contract.get("components", {}).get("securitySchemes", {})
     taken = {name for name, scheme in schemes.items() if scheme.get("x-scheme") == JWTCookie.name}
     channels = [channel for channel in contract["channels"].values() if taken & set(channel.get("x-security", ()))]
-    folders = [posixpath.dirname(channel["address"].partition("{")[0]) for channel in channels]
+    prefix = contract.get("servers", {}).get("websocket", {}).get("pathname", "")
+    folders = [posixpath.dirname(f"{prefix}{channel['address']}".partition("{")[0]) for channel in channels]
     return posixpath.join(posixpath.commonpath(folders), "") if folders else None
 
 

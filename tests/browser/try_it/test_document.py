@@ -88,6 +88,10 @@ class TestChannel:
     def test_where_tickets_are(self, parts: Parts) -> None:
         assert parts.run("return parts.document.ticketUrl(given)", ROOT) == "/somewhere/tickets/"
 
+    def test_behind_a_prefix_addresses_have_it(self, parts: Parts) -> None:
+        mounted = {**ROOT, "servers": {"websocket": {"pathname": "/app"}}}
+        assert parts.run("return parts.document.ticketUrl(given)", mounted) == "/app/somewhere/tickets/"
+
     def test_the_path_is_plain_for_the_ticket_and_encoded_in_the_address(self, parts: Parts) -> None:
         code = "return parts.document.pathOf(given[0], given[1])"
         filled = parts.run(code, ["/ws/{a}/{b}/", {"a": "1 2", "b": "x/y?ü"}])

@@ -364,3 +364,12 @@ class TestAttacks:
     def test_many_brackets(self, browser: Browser) -> None:
         headers = {"Origin": browser.origin, "X-CSRFToken": browser.state()["csrf_token"]}
         assert browser.http.post(COOKIE, content="[" * 100_000, headers=headers).status_code == 400
+
+
+def test_behind_a_prefix_the_cookies_path_has_it() -> None:
+    contract = {
+        "servers": {"websocket": {"pathname": "/app"}},
+        "channels": {"a": {"address": "/ws/a/", "x-security": ["jwtCookie"]}},
+        "components": {"securitySchemes": {"jwtCookie": {"x-scheme": "jwt_cookie"}}},
+    }
+    assert cookie_folder(contract) == "/app/ws/a/"

@@ -59,8 +59,11 @@ export function channelOf(root, id) {
   };
 }
 
+/** Where the service is mounted: in addresses, but not in the path that a ticket is for. */
+export const prefixOf = (root) => root.servers?.websocket?.pathname ?? "";
+
 /** The address of the ticket endpoint, or "" where the project has none. */
-export const ticketUrl = (root) => root.channels.tickets?.address ?? "";
+export const ticketUrl = (root) => (root.channels.tickets ? `${prefixOf(root)}${root.channels.tickets.address}` : "");
 
 function parameterOf(name, given) {
   return { name, description: given?.description ?? "", example: String(given?.examples?.[0] ?? given?.default ?? "") };

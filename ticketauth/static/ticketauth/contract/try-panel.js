@@ -4,7 +4,7 @@ import { Composer } from "./try-composer.js";
 import { Connection, SUBPROTOCOL } from "./try-connection.js";
 import { CookieView } from "./try-cookie-view.js";
 import { choice, conceal, el, field, isOff, isSecond, say, switchOff } from "./try-dom.js";
-import { channelOf, pathOf, ticketUrl } from "./try-document.js";
+import { channelOf, pathOf, prefixOf, ticketUrl } from "./try-document.js";
 import { explain } from "./try-explain.js";
 import { forget, login, onLogin } from "./try-login.js";
 import { LogView } from "./try-log-view.js";
@@ -156,7 +156,7 @@ export class Panel {
 
   /** Where to connect to. A ticket is spent by asking. */
   #target() {
-    const url = new URL(this.path.encoded, location.href.replace(/^http/, "ws"));
+    const url = new URL(`${prefixOf(this.page.root)}${this.path.encoded}`, location.href.replace(/^http/, "ws"));
     const protocols = this.channel.ready ? [SUBPROTOCOL] : [];
     if (this.method === "query") url.searchParams.set(this.#name("query"), login().token);
     if (this.method === "ticket") {
@@ -305,7 +305,7 @@ export class Panel {
     const { protocol, host } = location;
     const name = { ticket: inQuery(this.channel) ? this.#name("ticket") : "", query: this.#name("query") }[this.method];
     const query = name ? `?${name}=‹${this.method === "query" ? "token" : "ticket"}›` : "";
-    return `${protocol.replace("http", "ws")}//${host}${this.path.encoded}${query}`;
+    return `${protocol.replace("http", "ws")}//${host}${prefixOf(this.page.root)}${this.path.encoded}${query}`;
   }
 
   #tick() {
