@@ -360,7 +360,12 @@ def schemathesis(port: int, folder: Path, owner: User, *options: str) -> subproc
     service.close()
     program = str(Path(sys.executable).with_name("schemathesis"))
     address = f"http://127.0.0.1:{port}/api/openapi.json"
-    good = {"SCHEMATHESIS_HOOKS": "tests.e2e.schemathesis_hooks", "OWNER": owner.username, "PASSWORD": PASSWORD}
+    good = {
+        "SCHEMATHESIS_HOOKS": "tests.e2e.schemathesis_hooks",
+        "SERVICE": f"http://127.0.0.1:{port}",
+        "OWNER": owner.username,
+        "PASSWORD": PASSWORD,
+    }
     return subprocess.run(
         [program, "run", address, "--checks", "all", "--header", bearer, "--continue-on-failure", *options],
         cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), **good}, capture_output=True, text=True, check=False,
