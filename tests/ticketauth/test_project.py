@@ -118,7 +118,7 @@ class TestCommands:
         out, err = io.StringIO(), io.StringIO()
         call_command("ticket", "owner", url="wss://example.com", stdout=out, stderr=err)
         ticket = out.getvalue().strip()
-        assert f"wss://example.com/ws/echo/?ticket_uuid={ticket}" in err.getvalue()
+        assert f"wss://example.com/ws/events/?ticket_uuid={ticket}" in err.getvalue()
 
         async def use() -> None:
             async with connect(TicketAuthMiddlewareStack(routes), MIRROR, ticket=ticket):
