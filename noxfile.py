@@ -91,4 +91,7 @@ def _test_outside(session: nox.Session) -> None:
         "import django, ticketauth; assert 'site-packages' in ticketauth.__file__; print('Django', django.__version__)"
     )
     session.run("python", "-c", shipped)
-    session.run("python", "-m", "pytest", "-n", "auto", *(session.posargs or ("tests/ticketauth", "tests/e2e")))
+    # What schemathesis finds in the service's HTTP API depends on no version of these, and it takes its time.
+    once = "tests/e2e/test_openapi.py::test_schemathesis_finds_nothing"
+    chosen = session.posargs or ("tests/ticketauth", "tests/e2e", "--deselect", once)
+    session.run("python", "-m", "pytest", "-n", "auto", *chosen)
