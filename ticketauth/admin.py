@@ -34,9 +34,10 @@ class LoginAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Rows are the truth about live credentials."""
         return False
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Ended, not deleted: a row that stays says when."""
-        actions: dict[str, Any] = super().get_actions(request)
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
+        """Ended, not deleted: a row that stays says when. Where the actions are shown, Django asks from 6.1 on."""
+        shown = () if action_location is None else (action_location,)
+        actions: dict[str, Any] = super().get_actions(request, *shown)
         actions.pop("delete_selected", None)
         return actions
 

@@ -12,6 +12,9 @@ from pydantic import BaseModel
 from ticketauth.consumers import Error, TypedConsumer, handlers_of, pushes_of, receives
 from ticketauth.exceptions import Misconfigured
 
+# Channels closes old connections before each message, also those that another test has left in that thread.
+pytestmark = pytest.mark.django_db(transaction=True)
+
 
 @pytest.fixture(autouse=True)
 def _no_channel_layer(settings: Any) -> None:
