@@ -30,6 +30,8 @@ os.environ.update(
     }
 )
 
+# It raises the limits of websockets, which are read at the first import: perhaps a test's.
+from config import serve  # noqa: E402, F401
 from config.settings import *  # noqa: E402, F403
 from config.settings import DATABASES  # noqa: E402
 

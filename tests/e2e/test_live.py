@@ -14,6 +14,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -181,6 +182,7 @@ def test_nobody_slips_in_while_the_login_ends(service: Service, owner: User, rac
         def log_out(sid: str, start: threading.Barrier = start) -> None:
             start.wait()
             logins.end(Sid(sid))
+            connection.close()
 
         sid = Login.objects.filter(user=owner).latest("created_at").sid
         ended = racers.submit(log_out, sid)
