@@ -111,8 +111,9 @@ def _application() -> None:
 
 
 @pytest.fixture
-def service(transactional_db: None, uvicorn_server: int) -> Iterator[Service]:
-    """The service, with an empty database."""
+def service(transactional_db: None, valkey: Redis, uvicorn_server: int) -> Iterator[Service]:
+    """The service, with an empty database, and an empty Valkey: no test counts what another has tried."""
+    valkey.flushall()
     service = Service(uvicorn_server)
     yield service
     service.close()

@@ -17,7 +17,6 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
-from redis import Redis
 
 from tests.conftest import PASSWORD, Forge, Service
 from ticketauth import logs, tickets, users
@@ -136,8 +135,7 @@ class TestSessions:
 
 class TestGuessing:
     @pytest.fixture(autouse=True)
-    def _slow(self, settings, valkey: Redis) -> None:
-        valkey.flushall()
+    def _slow(self, settings) -> None:
         settings.LOGIN_RATE = "5/min"
         settings.TICKETAUTH = {**settings.TICKETAUTH, "TRUSTED_PROXIES": ["127.0.0.1"]}
 
@@ -235,8 +233,7 @@ class TestForeignUsers:
 
 
 class TestAddresses:
-    def test_a_whole_ipv6_network_is_one_client(self, service: Service, access: str, settings, valkey: Redis) -> None:
-        valkey.flushall()
+    def test_a_whole_ipv6_network_is_one_client(self, service: Service, access: str, settings) -> None:
         settings.TICKETAUTH = {
             **settings.TICKETAUTH, "RATE_PER_ADDRESS": "2/min", "TRUSTED_PROXIES": ["127.0.0.1"]
         }  # fmt: skip

@@ -241,10 +241,6 @@ class TestR6:
         assert lives
         assert all(0 < life <= 2000 for life in lives)
 
-    @pytest.fixture(autouse=True)
-    def _alone(self, valkey: Redis) -> None:
-        valkey.flushall()
-
 
 def _wait_until_left(valkey: Redis, milliseconds: int) -> None:
     deadline = time.monotonic() + 5
@@ -255,10 +251,6 @@ def _wait_until_left(valkey: Redis, milliseconds: int) -> None:
 
 class TestR7:
     """Not stored in the clear."""
-
-    @pytest.fixture(autouse=True)
-    def _alone(self, valkey: Redis) -> None:
-        valkey.flushall()
 
     def test_the_ticket_is_in_no_command_no_key_and_no_value(
         self, service: Service, access: str, valkey: Redis
@@ -302,10 +294,6 @@ def test_r8_an_answer_is_not_cacheable_and_gives_no_referrer(service: Service, a
 
 class TestR9:
     """Rate limited."""
-
-    @pytest.fixture(autouse=True)
-    def _empty(self, valkey: Redis) -> None:
-        valkey.flushall()
 
     def test_exact_per_user_under_concurrency(self, service: Service, access: str, settings) -> None:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "RATE_PER_USER": "7/min"}

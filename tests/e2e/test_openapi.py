@@ -186,7 +186,6 @@ Call = Callable[[World], Callable[[Any], httpx.Response]]
 def world(
     service: Service, owner: User, settings, valkey: Redis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> World:
-    valkey.flushall()
     return World(service, owner, settings, valkey, monkeypatch, f"unix://{tmp_path / 'nobody.sock'}?db=0")
 
 

@@ -10,7 +10,6 @@ import httpx
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
-from redis import Redis
 
 from tests.conftest import PASSWORD, Service
 from ticketauth.models import Login
@@ -105,8 +104,7 @@ class TestLogin:
         answer = visitor.http.post("/login/", data={"username": "owner", "password": PASSWORD})
         assert (answer.status_code, answer.json()["code"]) == (403, "csrf")
 
-    def test_guessing_is_slowed_down(self, visitor: Visitor, settings, valkey: Redis) -> None:
-        valkey.flushall()
+    def test_guessing_is_slowed_down(self, visitor: Visitor, settings) -> None:
         settings.LOGIN_RATE = "3/min"
         answers = [visitor.log_in(password="wrong") for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
@@ -114,8 +112,7 @@ class TestLogin:
         assert "Too many attempts" in answers[3].text
         assert PASSWORD not in answers[3].text
 
-    def test_the_limit_is_that_of_the_api(self, visitor: Visitor, service: Service, settings, valkey: Redis) -> None:
-        valkey.flushall()
+    def test_the_limit_is_that_of_the_api(self, visitor: Visitor, service: Service, settings) -> None:
         settings.LOGIN_RATE = "1/min"
         service.post("/api/token/", {"username": "Owner", "password": "wrong"})
         assert visitor.log_in().status_code == 429
@@ -146,9 +143,8 @@ class TestLogout:
         assert visitor.log_out().headers["Location"] == "/login/"
 
 
-def test_every_decision_is_logged(visitor: Visitor, settings, valkey: Redis, caplog: pytest.LogCaptureFixture) -> None:
+def test_every_decision_is_logged(visitor: Visitor, settings, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "ticketauth")
-    valkey.flushall()
     settings.LOGIN_RATE = "4/min"
     visitor.log_in(password="wrong")
     visitor.log_in(password="")

@@ -61,11 +61,6 @@ REASONS: dict[str, Callable[[Service, str, Redis], str]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _alone(valkey: Redis) -> None:
-    valkey.flushall()
-
-
 def told(answer: Handshake) -> tuple[object, ...]:
     """All that reaches the client, but for what differs between any two answers."""
     own = {"date", "sec-websocket-accept"}
