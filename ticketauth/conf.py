@@ -226,6 +226,11 @@ def ticket_claims() -> Callable[..., Mapping[str, Any]] | None:
     return cast("Callable[..., Mapping[str, Any]]", import_string(path)) if path else None
 
 
+def public_url() -> str:
+    """Where the service is: the first of `PUBLIC_URLS`, else where a development server listens."""
+    return next(iter(current().PUBLIC_URLS), "http://127.0.0.1:8000")
+
+
 def try_it_out() -> bool:
     """Whether the page of the contract has a panel that connects."""
     wanted = current().TRY_IT_OUT

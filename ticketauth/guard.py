@@ -41,7 +41,6 @@ class Guard:
     """
 
     __slots__ = (
-        "__weakref__",
         "_accepted",
         "_extensions",
         "_over",
@@ -52,7 +51,7 @@ class Guard:
         "ends",
         "expires_at",
         "identity",
-    )  # fmt: skip
+    )
 
     def __init__(self, opening: Opening, receive: Receive, send: Send, extensions: dict[str, Any]) -> None:
         self.identity = GUEST

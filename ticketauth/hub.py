@@ -14,6 +14,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Protocol
 
@@ -113,12 +114,9 @@ class Hub:
         ends = min((min(live.ends, live.at_most) for live in self._all()), default=math.inf)
         self._wakes_at = min(now + poll, max(ends, now + at_least))
         self._sooner.clear()
-        with_timeout = asyncio.timeout(max(0.0, self._wakes_at - now))
-        try:
-            async with with_timeout:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, self._wakes_at - now)):
                 await self._sooner.wait()
-        except TimeoutError:
-            return
 
     async def _look(self) -> float:
         """Ask, and end what is over. Returns the seconds to wait at least before the next question."""
@@ -139,9 +137,9 @@ class Hub:
         """What needs no question: the greatest age, and tokens without a login, which nobody can prolong."""
         for live in self._all():
             if live.at_most <= now:
-                live.end(NotAuthenticated("greatest_age"))
+                self._end(live, NotAuthenticated("greatest_age"))
             elif live.ends <= now and not live.identity.sid:
-                live.end(NotAuthenticated("token_expired"))
+                self._end(live, NotAuthenticated("token_expired"))
 
     async def _ask(self, now: float) -> None:
         due = {live for live in self._all() if live.ends <= now}
@@ -166,16 +164,21 @@ class Hub:
     def _judge(self, identity: Identity, standing: users.Standing | str, now: float) -> None:
         for live in list(self._live.get(identity, ())):
             if isinstance(standing, str):
-                live.end(NotAuthenticated(standing) if standing in _ENDED else Forbidden(standing))
+                self._end(live, NotAuthenticated(standing) if standing in _ENDED else Forbidden(standing))
             elif not _prolonged(live, standing.expires_at) and live.ends <= now:
-                live.end(NotAuthenticated("login_expired"))
+                self._end(live, NotAuthenticated("login_expired"))
 
     def _blind(self) -> float:
         """Nobody knows who is still allowed: not for long."""
         if self._clock() - self._answered >= conf.current().BLIND_GRACE:
             for live in self._all():
-                live.end(Unavailable("database"))
+                self._end(live, Unavailable("database"))
         return conf.current().REVOCATION_POLL
+
+    def _end(self, live: Live, refusal: Refusal) -> None:
+        """It is over, and forgotten: its consumer may take its time to hear of it, and its peer to answer."""
+        self.discard(live)
+        live.end(refusal)
 
     def _all(self) -> Iterator[Live]:
         return iter([live for lives in self._live.values() for live in lives])

@@ -79,3 +79,14 @@ async def test_a_jump_of_the_clock_ends_nothing(monkeypatch: pytest.MonkeyPatch)
     await asyncio.sleep(0)
     await hub.aclose()
     assert not socket.ended.is_set()
+
+
+async def test_what_is_over_is_not_looked_at_any_more() -> None:
+    """Its consumer may be busy for long, and its peer not answer: nobody asks the database for it meanwhile."""
+    hub, socket = Hub(), Socket(at_most=0.0)
+    hub.add(socket)
+    watching = hub._watching
+    assert watching is not None
+    async with asyncio.timeout(5):
+        await watching
+    assert socket.ended.is_set()

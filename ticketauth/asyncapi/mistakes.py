@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from ticketauth import routing
+from ticketauth import conf, routing
 from ticketauth.exceptions import Misconfigured
 from ticketauth.routing import Route
 
@@ -50,7 +50,7 @@ def without_schema(application: Any) -> Iterator[Mistake]:
 def same_ids(application: Any) -> Iterator[Mistake]:
     """Two things of one id, of which the document would keep one."""
     try:
-        contract = project.contract(project.default_base_url(), application)
+        contract = project.contract(conf.public_url(), application)
     except Misconfigured:
         return  # `unreadable` says so.
     taken = [endpoint.CHANNEL] if contract.endpoint else []

@@ -36,11 +36,6 @@ def document(base_url: str) -> Object:
     return asyncapi.build(contract(base_url, routing.project_application()))
 
 
-def default_base_url() -> str:
-    """The first of `PUBLIC_URLS`, else the development server's."""
-    return next(iter(conf.current().PUBLIC_URLS), "http://127.0.0.1:8000")
-
-
 def contract(base_url: str, application: Any) -> Contract:
     """All that the document of an ASGI application tells.
 
@@ -223,12 +218,12 @@ def ticket_endpoint() -> TicketEndpoint | None:
         address = reverse("ticketauth:tickets")
     except NoReverseMatch:
         return None
-    given = conf.current()
-    view = getattr(resolve(f"/{address.removeprefix(get_script_prefix())}").func, "view_class", None)
+    given, address = conf.current(), f"/{address.removeprefix(get_script_prefix())}"
+    view = getattr(resolve(address).func, "view_class", None)
     classes = getattr(view, "authentication_classes", ())
     described = [kind.security_scheme() for kind in classes if hasattr(kind, "security_scheme")]
     return TicketEndpoint(
-        address=f"/{address.removeprefix(get_script_prefix())}",
+        address=address,
         schemes=described,
         request=_ticket_request(given),
         ticket=tickets.schema(secret=given.TICKET_SECRET),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 import yaml
 from django.core.management import CommandError, call_command
 from django.test import override_settings
+
+from ticketauth.contract import documents
 
 
 def _printed(**options: Any) -> str:
@@ -64,3 +67,11 @@ def test_a_file_that_is_no_document_is_named(tmp_path: Path, content: str | None
         file.write_text(content, encoding="utf-8")
     with pytest.raises(CommandError, match=r"asyncapi\.yaml"):
         _printed(check=str(file))
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    documents.document.cache_clear()
+    monkeypatch.setitem(sys.modules, "ticketauth.asyncapi.project", None)
+    monkeypatch.delattr("ticketauth.asyncapi.project", raising=False)
+    with pytest.raises(CommandError, match=r"ticketauth\[asyncapi\]"):
+        _printed()

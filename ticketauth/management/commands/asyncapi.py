@@ -9,14 +9,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from ticketauth import conf
+from ticketauth.contract import documents
 from ticketauth.exceptions import Misconfigured
-
-try:
-    import yaml
-
-    from ticketauth.asyncapi import project, render
-except ModuleNotFoundError as error:
-    raise CommandError(f"{error}. Install it: pip install 'ticketauth[asyncapi]'") from error
 
 
 class Command(BaseCommand):
@@ -35,9 +30,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Print, or compare."""
         try:
-            document = project.document(options["url"] or project.default_base_url())
+            document = documents.document(options["url"] or conf.public_url())
         except Misconfigured as error:
             raise CommandError(str(error)) from error
+        from ticketauth.asyncapi import render
+
         if options["check"]:
             self._compare(Path(options["check"]), document)
             return
@@ -49,12 +46,16 @@ class Command(BaseCommand):
         if committed == document:
             self.stdout.write(f"{path} is what runs.")
             return
+        from ticketauth.asyncapi import render
+
         before, after = (render.to_yaml(each).splitlines(keepends=True) for each in (committed, document))
         self.stdout.writelines(difflib.unified_diff(before, after, str(path), "what runs"))
         raise CommandError(f"{path} is not what runs. To take it over: manage.py asyncapi > {path}")
 
 
 def _read(path: Path) -> dict[str, Any]:
+    import yaml
+
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

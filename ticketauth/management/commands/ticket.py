@@ -64,8 +64,5 @@ def _some_path() -> str:
 
 
 def _public_url() -> str:
-    urls = conf.current().PUBLIC_URLS
-    if not urls:
-        return "ws://127.0.0.1:8000"
-    parts = urlsplit(urls[0])
+    parts = urlsplit(conf.public_url())
     return f"{'wss' if parts.scheme == 'https' else 'ws'}://{parts.netloc}"
