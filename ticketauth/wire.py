@@ -15,6 +15,26 @@ SUBPROTOCOL_TICKET_PREFIX: Final = "ticketauth.ticket."
 READY: Final = "ticketauth.ready"
 """First frame of a socket: from now on the client is authenticated, and may reset its back-off."""
 
+EXPIRING: Final = "ticketauth.expiring"
+"""The socket ends soon. What the client can do depends on `Ending`."""
+
+RENEW: Final = "ticketauth.renew"
+"""From the client: a fresh ticket of the same login, so that the socket lives on."""
+
+RENEWED: Final = "ticketauth.renewed"
+"""The answer: it does."""
+
+ERROR: Final = "ticketauth.error"
+"""The other answer: it does not, and ends when it was to end before."""
+
+
+class Ending(Enum):
+    """Why a socket ends by itself, and so what keeps it: a renewal; nothing, but another socket; any message."""
+
+    CREDENTIAL = "credential"
+    AGE = "age"
+    IDLE = "idle"
+
 
 class Retry(Enum):
     """What a client does after a close."""
