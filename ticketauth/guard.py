@@ -195,8 +195,7 @@ class Guard:
         if isinstance(refusal, Forbidden):
             self.end(refusal)
             return
-        waiting = {} if refusal.retry_after is None else {"retry_after": refusal.retry_after}
-        self._tell(ERROR, code=refusal.code, detail=refusal.detail, **waiting)
+        self._tell(ERROR, code=refusal.code, detail=refusal.detail, retry_after=refusal.retry_after)
 
     # --- Its end
 

@@ -12,6 +12,9 @@ SUBPROTOCOL: Final = "ticketauth.v1"
 SUBPROTOCOL_TICKET_PREFIX: Final = "ticketauth.ticket."
 """Precedes a ticket in `Sec-WebSocket-Protocol`. A token of RFC 9110, as RFC 6455 4.1 asks."""
 
+FRAMES: Final = "ticketauth."
+"""What the `type` of a frame of `ticketauth.v1` begins with."""
+
 READY: Final = "ticketauth.ready"
 """First frame of a socket: from now on the client is authenticated, and may reset its back-off."""
 
