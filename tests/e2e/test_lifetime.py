@@ -98,7 +98,11 @@ class TestExpiring:
 
 
 class TestRenewal:
-    def test_a_socket_lives_on_with_a_token_that_lives_longer(self, service: Service, forge: Forge) -> None:
+    def test_a_socket_lives_on_with_a_token_that_lives_longer(
+        self, service: Service, forge: Forge, settings: Any
+    ) -> None:
+        # So that everybody is read again meanwhile, by the credential that counts now.
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "REVOCATION_SWEEP": POLL}
         ends = int(time.time()) + 3
         socket = _by_token(service, forge.token(sid=..., exp=ends))
         assert socket.json()["type"] == "ticketauth.expiring"
