@@ -31,6 +31,7 @@ HELLO = "/ws/hello/"
 EVENTS = "/ws/events/"
 DOWN = "a dependency is down"
 TOO_LONG = "request line or headers too long"
+TOO_BIG = "a message over the size limit, on a live socket"
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +105,9 @@ DAPHNES_OWN = {"headers too long": "400 without a body"}
 
 
 def promises() -> dict[str, list[str]]:
-    """The table of refusals in the protocol: denial, close, code."""
+    """The table of refusals in the protocol: denial, close, code. A live socket is past them."""
     table = {name: cells for name, *cells in rows(section(read("docs/protocol.md"), "Refusals"))}
+    del table[TOO_BIG]
     statuses, *rest = table.pop(TOO_LONG)
     line, headers = statuses.split(", ")
     return {**table, "request line too long": [line, *rest], "headers too long": [headers, *rest]}
@@ -176,6 +178,12 @@ class TestR28Project:
         assert socket.json() == {"any": "thing"}
         again = seen(project.connect(f"ticket_uuid={ticket}", HELLO), "not_authenticated")
         assert again == promised("no good credential", server, profile)
+
+    def test_a_message_that_is_too_large_ends_the_socket(self, project: Service, access: str) -> None:
+        socket = project.connect(f"ticket_uuid={project.ticket(access, HELLO)}", HELLO)
+        socket.json()
+        socket.send("a" * 65537)
+        assert socket.close_code()[0] == 1009
 
     def test_the_naive_way_tells_nobody_why(self, project: Service) -> None:
         """The twin: a close before the upgrade is 403 on every server, whatever its code and reason."""
