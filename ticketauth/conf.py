@@ -119,6 +119,7 @@ class Settings:
     SEND_DEADLINE: float = _setting(
         10.0, "Seconds that a client may let one message wait that it does not read; then its socket is closed."
     )
+    RECONNECT_WITHIN: int = _setting(5, "Seconds over which clients spread their coming back after a restart (1012).")
 
     # Logins, issuers, users
     LOGIN_MAX_AGE: int = _setting(30 * 24 * 3600, "Seconds after which a login ends, however often it is refreshed.")

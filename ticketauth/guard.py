@@ -222,10 +222,12 @@ class Guard:
         return self._cut and task is not None and not task.uncancel()
 
     async def _close(self) -> None:
-        """Say so to the client."""
+        """Say so to the client: where the consumer has not accepted, by a status."""
         told = self._over
-        if told is not None:
-            await self._say({"type": "websocket.close", "code": told.close_code, "reason": told.close_reason})
+        if told is None:
+            return
+        denied = not self._accepted and "websocket.http.response" in self._extensions
+        await self._say(*(told.denial if denied else [told.close]))
 
     def _tell(self, kind: str, **members: Any) -> None:
         """Send a frame of our own, beside the consumer's."""
@@ -237,11 +239,12 @@ class Guard:
 
         _start(tell())
 
-    async def _say(self, message: Message) -> None:
+    async def _say(self, *messages: Message) -> None:
         """What the server makes of a socket that is gone already is its own business."""
         with suppress(Exception):
             async with asyncio.timeout(CLOSING_SECONDS):
-                await self._send(message)
+                for message in messages:
+                    await self._send(message)
 
     def _log(self, name: str, level: int = logging.INFO, **facts: Any) -> None:
         known = {"connection_id": self.connection_id, "user": self.identity.subject, "sid": self.identity.sid}
@@ -259,3 +262,14 @@ def _written(ends: float) -> str | None:
     if math.isinf(ends):
         return None
     return datetime.fromtimestamp(time.time() + ends - time.monotonic(), UTC).isoformat(timespec="seconds")
+
+
+async def all_told(within: float) -> None:
+    """Wait until the clients of this loop whose sockets were ended have been told so.
+
+    Args:
+        within: Seconds at most. Who reads nothing cannot be told.
+    """
+    loop = asyncio.get_running_loop()
+    if telling := [task for task in _tasks if task.get_loop() is loop]:
+        await asyncio.wait(telling, timeout=within)
