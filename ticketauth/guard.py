@@ -29,6 +29,9 @@ Send = Callable[[Message], Awaitable[None]]
 CLOSING_SECONDS = 10
 """That the server has to take a close frame. A peer that reads nothing must not hold a task for longer."""
 
+DROPPED_SECONDS = 0.01
+"""That each message takes which a consumer sends after the end, so that a loop of them takes nothing from others."""
+
 FIRST_WORD_SECONDS = 2
 """That a consumer has for the first message before it is spoken over: `ticketauth.ready` comes first."""
 
@@ -36,6 +39,10 @@ _NOTHING: Message = {"type": "websocket.receive"}
 """What a socket that was cut goes on to receive: as all that comes after the end, it is dropped."""
 
 _tasks: set[asyncio.Task[None]] = set()
+
+
+class Ended(ConnectionError):
+    """The socket is over for long, and its consumer still sends. Servers raise an `OSError` there too (ASGI 2.4)."""
 
 
 class Guard:
@@ -60,6 +67,7 @@ class Guard:
         "_cut",
         "_extensions",
         "_over",
+        "_over_since",
         "_quiet_until",
         "_receive",
         "_receiver",
@@ -85,6 +93,7 @@ class Guard:
         self._over: handshake.Answer | None = None
         self._sender: asyncio.Task[Any] | None = None
         self._receiver: asyncio.Task[Any] | None = None
+        self._over_since = 0.0
         self._counted, self._counts_until = 0, 0.0
 
     # --- What passes through
@@ -117,7 +126,15 @@ class Guard:
         return _NOTHING
 
     async def send(self, message: Message) -> None:
-        """For the consumer: through, as long as the socket is not over."""
+        """For the consumer: through, as long as the socket is not over. It is dropped then, for some seconds.
+
+        Raises:
+            Ended: It is over for longer than `CLOSING_SECONDS`.
+        """
+        if self._over is not None and self._accepted:
+            await asyncio.sleep(DROPPED_SECONDS)
+            if time.monotonic() - self._over_since > CLOSING_SECONDS:
+                raise Ended
         if self._over is None:
             await self._pass_on(message)
             if message["type"] == "websocket.accept":
@@ -204,6 +221,7 @@ class Guard:
         if self._over is not None:
             return
         self._over = handshake.answer(refusal, (), self._extensions)
+        self._over_since = time.monotonic()
         self._log("close", reason=refusal.reason, code=self._over.close_code)
         if self._accepted:
             _start(self._close())

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from channels.sessions import SessionMiddlewareStack
@@ -19,7 +20,7 @@ from django.db import Error as DatabaseError
 from . import conf, handshake, hub, logs, routing, users
 from .address import network_of
 from .exceptions import Misconfigured, NotAuthenticated, Refusal, Unavailable
-from .guard import Guard
+from .guard import Ended, Guard
 from .handshake import Way
 from .limits import Allowance
 from .schemes.base import Scheme, Scope
@@ -78,7 +79,8 @@ class TicketAuthMiddleware:
         inner_scope, guard = opened
         try:
             negotiated = inner_scope["ticketauth"].negotiated
-            await self.inner(inner_scope, guard.receive, _selecting(guard.send) if negotiated else guard.send)
+            with suppress(Ended):
+                await self.inner(inner_scope, guard.receive, _selecting(guard.send) if negotiated else guard.send)
         finally:
             (await hub.of_this_loop.get()).discard(guard)
 
