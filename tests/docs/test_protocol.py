@@ -43,6 +43,7 @@ REFUSALS: list[exceptions.Refusal] = [
     exceptions.TooBig(""),
     exceptions.TooMany(""),
     exceptions.Unavailable(""),
+    exceptions.Restarting(""),
 ]
 
 

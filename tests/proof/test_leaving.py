@@ -18,12 +18,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from django.contrib.auth.models import User
 
 from config.server import MARGIN
+from tests.asgi_servers import project_environment
 from tests.conftest import PASSWORD, Service
+from tests.docs.tables import read, section
 from tests.processes import Process, ServiceProcess
 from tests.servers import Node, until
 from tests.sockets import CLOSE, Handshake, handshake
+from ticketauth import logins
 
 SECONDS = 3
 SOCKETS = 100
@@ -233,6 +237,39 @@ def test_a_worker_that_is_told_to_leave_does_so_in_order_and_is_replaced(node: N
         assert {end.code for end in told(sockets)} == {1012}
         until(lambda: len(after := workers_of(process)) == 2 and not after & before)
         until(lambda: connected(service, token).accepted)
+
+
+PROGRAMS = dict(
+    re.findall(r"(?ms)^(\w+), one worker:\n\n```python\n(.*?)```", section(read("docs/servers.md"), "Restarts"))
+)
+
+
+def test_the_document_has_programs() -> None:
+    assert set(PROGRAMS) == {"uvicorn", "hypercorn"}
+
+
+@pytest.mark.parametrize("server", PROGRAMS)
+def test_the_documented_lines_leave_in_order(node: Node, owner: User, server: str) -> None:
+    program = (
+        PROGRAMS[server].replace("mysite", "tests.project").replace("8000", "PORT").replace("drain(5)", "drain(2)")
+    )
+    token = str(logins.start(owner).access_token)
+    with (
+        Process("-c", program, **project_environment(node.url, REFUSAL_PROFILE="denial")) as process,
+        closing(Service(process.port)) as service,
+    ):
+        sockets = [service.connect(f"ticket_uuid={service.ticket(token)}", "/ws/hello/") for _ in range(20)]
+        assert {socket.json()["hello"] for socket in sockets} == {owner.username}
+        ends: list[Told] = []
+        telling = threading.Thread(target=lambda: ends.extend(told(sockets)))
+        telling.start()
+        signalled(process)
+        until(lambda: service.connect("ticket_uuid=bad", "/ws/hello/").status == 503)
+        telling.join()
+        process._process.wait(30)
+    assert {end.code for end in ends} == {1012}
+    assert all(json.loads(end.reason)["retry_after"] for end in ends)
+    assert max(end.at for end in ends) - min(end.at for end in ends) > 0.5
 
 
 def test_stock_uvicorn_closes_without_a_word(node: Node) -> None:
