@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.utils import await_many_dispatch
 from redis.exceptions import RedisError
 
 from ticketauth import handshake, wire
 from ticketauth.consumers import TypedConsumer, receives
 from ticketauth.exceptions import Unavailable
-from ticketauth.types import Connection
+from ticketauth.types import OURS, Connection, Identity
 
-from .events import group_for
+from . import listener
+from .events import ALL_SOCKETS, group_for
 from .frames import LARGEST_MESSAGE, Event, Ping, Pong, Ready, User
-
-JOIN_SECONDS = 1.2
-"""That the channel layer has to take a socket into its group. Its connections wait for messages: they never give up."""
+from .listener import Mailbox
 
 
 class LimitedConsumer(AsyncWebsocketConsumer):
@@ -74,14 +72,26 @@ class EventsConsumer(LimitedConsumer, TypedConsumer):
 
     pushes = (Ready, Event)
 
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Channels' own, with a mailbox where it has a channel of the channel layer: see `listener`."""
+        self.scope, self.base_send, self.channel_layer = scope, send, None
+        identity: Identity = scope["ticketauth"].identity
+        self.mailbox = Mailbox(identity.sid if identity.issuer == OURS else "")
+        self.hears = (group_for(scope["user"], identity), ALL_SOCKETS)
+        try:
+            await await_many_dispatch([receive, self.mailbox.get], self.dispatch)
+        except StopConsumer:
+            pass
+        finally:
+            # However it ended: a consumer that failed gets no disconnect.
+            await (await listener.of_this_worker()).leave(self.mailbox, *self.hears)
+
     async def connect(self) -> None:
-        """Accept, join the user's group, then say `ticketauth.ready`: from then on nothing published is missed."""
+        """Accept, listen, then say `ticketauth.ready`: from then on nothing published is missed."""
         connection: Connection = self.scope["ticketauth"]
         await self.accept(wire.SUBPROTOCOL if connection.negotiated else None)
-        self.group = group_for(self.scope["user"], connection.identity)
         try:
-            async with asyncio.timeout(JOIN_SECONDS):
-                await self.channel_layer.group_add(self.group, self.channel_name)
+            await (await listener.of_this_worker()).join(self.mailbox, *self.hears)
         except (RedisError, OSError):
             told = handshake.answer(Unavailable("channel_layer"), (), self.scope.get("extensions") or {})
             await self.close(code=told.close_code, reason=told.close_reason)
@@ -95,12 +105,6 @@ class EventsConsumer(LimitedConsumer, TypedConsumer):
             )
         )
 
-    async def disconnect(self, code: int) -> None:
-        """Leave the group. Where that fails, the membership ends by itself (`group_expiry`)."""
-        with suppress(RedisError, OSError):
-            async with asyncio.timeout(JOIN_SECONDS):
-                await self.channel_layer.group_discard(self.group, self.channel_name)
-
     async def handle(self, text: str | None, data: bytes | None) -> None:
         """One message within the limit, to its handler."""
         await TypedConsumer.receive(self, text, data)
@@ -111,5 +115,5 @@ class EventsConsumer(LimitedConsumer, TypedConsumer):
         return Pong(id=message.id)
 
     async def push(self, message: dict[str, Any]) -> None:
-        """From the channel layer."""
-        await self.tell(Event(event=message["event"], data=message["data"]))
+        """From the mailbox: an `Event`, as `publish` wrote it."""
+        await self.send(text_data=message["frame"])
