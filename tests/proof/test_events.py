@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,12 +20,11 @@ from django.contrib.auth.models import User
 from config import addresses
 from tests.conftest import Service
 from tests.served import ROOT, Served, environment, served
-from tests.servers import Node, until
+from tests.servers import Node, free_port, until
 from tests.sockets import PING, PONG, Handshake
 from ticketauth import logins
 from ticketauth.stores.server import Server
 from ws.events import EVERYONE, publish
-from ws.listener import PAUSE_SECONDS
 
 SOCKETS = 20
 
@@ -113,18 +114,53 @@ def test_to_a_user_and_to_everyone_in_turn_arrives_in_its_order(service: Service
         assert [told(opened) for _ in range(200)] == list(range(200))
 
 
-def test_a_redis_that_comes_back_empty_closes_no_socket_and_they_hear_again(
+def test_a_redis_that_comes_back_empty_closes_no_socket_and_they_hear_again_in_three_seconds(
     service: Service, node: Node, owner: User
 ) -> None:
-    """With a channel for each socket all of them are closed, one after the other."""
     sockets = crowd(service, owner)
     node.kill()
     node.start()
-    assert not node.client.keys("*:group:*")
-    until(lambda: len(node.client.zrange("ticketauth-channels:group:everyone", 0, -1)) == 2, 10 * PAUSE_SECONDS)
-    until(lambda: node.client.keys("ticketauth-channels:group:user.*"))
+    until(lambda: back(node), 3)
     publish_all(EVERYONE, ["back"])
-    assert {told(opened) for opened in sockets} == {"back"}
+    publish_all(owner, ["all of it"])
+    assert {(told(opened), told(opened)) for opened in sockets} == {("back", "all of it")}
+
+
+def back(node: Node) -> bool:
+    """Whether both workers are in the group of all, and in that of their user."""
+    groups = node.client.keys("ticketauth-channels:group:*")
+    return [node.client.zcard(group) for group in groups] == [2, 2]
+
+
+def test_with_a_channel_for_each_socket_it_closes_all(node: Node, transactional_db: None, owner: User) -> None:
+    """The twin. Each waits for the layer in its turn, and dies of it."""
+    port = free_port()
+    command = ("-m", "uvicorn", "tests.layered:application", "--port", str(port))
+    layered = {"DJANGO_SETTINGS_MODULE": "tests.layered_settings", "LAYER_TIMEOUT": "none"}
+    layered["LAYER"] = "channels_redis.core.RedisChannelLayer"
+    with served(*command, port=port, REDIS_URL=node.url, **layered), closing(Service(port)) as service:
+        sockets = [listening(service, owner) for _ in range(SOCKETS)]
+        node.kill()
+        for opened in sockets:
+            with pytest.raises(EOFError):
+                told(opened)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="Without /proc nobody says who the workers are.")
+def test_workers_that_are_held_up_hear_all_of_a_burst(service: Service, workers: Served, owner: User) -> None:
+    """In Channels' default, a hundred."""
+    sockets = crowd(service, owner)
+    held = children(workers)
+    for pid in held:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        publish_all(owner, range(addresses.CHANNEL_CAPACITY))
+    finally:
+        for pid in held:
+            os.kill(pid, signal.SIGCONT)
+    for opened in sockets:
+        found = [told(opened) for _ in range(addresses.CHANNEL_CAPACITY)]
+        assert found == list(range(addresses.CHANNEL_CAPACITY))
 
 
 def test_a_shell_publishes(service: Service, owner: User, node: Node) -> None:
@@ -168,11 +204,16 @@ def stuck(service: Service, user: User) -> Handshake:
 
 def memory(workers: Served) -> int:
     """KiB of the workers together, as the kernel counts them."""
+    return sum(map(_resident, children(workers)))
+
+
+def children(workers: Served) -> list[int]:
+    """Their process ids, and that of Python's resource tracker."""
     parent = workers.process.pid
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split()
-    return sum(map(_resident, children))
+    found = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii")
+    return [int(pid) for pid in found.split()]
 
 
-def _resident(pid: str) -> int:
+def _resident(pid: int) -> int:
     lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
