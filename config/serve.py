@@ -15,11 +15,11 @@ import django
 import uvicorn
 from django.conf import settings
 
+from ticketauth import conf
+
 from . import server
 from .env import Env
 from .start import require_free, require_sane_settings, sentence_instead_of_traceback
-
-LARGEST_MESSAGE = 65536
 
 
 def options(host: str, port: int) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def options(host: str, port: int) -> dict[str, Any]:
         "lifespan": "off",
         "h11_max_incomplete_event_size": 131072,
         "ws": "config.protocol:WebSocketProtocol",
-        "ws_max_size": LARGEST_MESSAGE,
+        "ws_max_size": conf.current().MESSAGE_SIZE,
         "ws_ping_interval": settings.PING_INTERVAL,
         "ws_ping_timeout": settings.PING_TIMEOUT,
         "timeout_graceful_shutdown": server.REQUEST_SECONDS,

@@ -213,6 +213,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "token", "description": "A login: its tokens, and its end."},
         {"name": "sessions", "description": "One's own logins."},
         {"name": "tickets", "description": "What opens a WebSocket, once."},
+        {"name": "events", "description": "Messages to those who are connected."},
         {"name": "health", "description": "For orchestrators and load balancers."},
     ],
     "POSTPROCESSING_HOOKS": ["api.openapi.complete"],

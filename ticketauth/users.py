@@ -54,6 +54,11 @@ def from_claims(issuer: Issuer) -> bool:
     return (given.USERS if issuer == OURS else given.ISSUERS.get(issuer, {}).get("USERS")) == "claims"
 
 
+def find(identity: Identity) -> Any | None:
+    """The user of an identity, whether or not it still holds; None where there is none."""
+    return _users([identity]).get(identity)
+
+
 async def read(identity: Identity) -> Standing:
     """Whether somebody may still come in, as the database has it now.
 

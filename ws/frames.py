@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ticketauth.wire import READY
 
-LARGEST_MESSAGE = 64 * 1024
-"""Bytes. A larger message is answered with close code 1009."""
+LARGEST_EVENT = 64 * 1024
+"""Bytes of an event's frame."""
 
 
 class Frame(BaseModel):
