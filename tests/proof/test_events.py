@@ -21,7 +21,7 @@ from config import addresses
 from tests.conftest import Service
 from tests.served import ROOT, Served, environment, served
 from tests.servers import Node, free_port, until
-from tests.sockets import PING, PONG, Handshake
+from tests.sockets import CLOSE, PING, PONG, Handshake
 from ticketauth import logins
 from ticketauth.stores.server import Server
 from ws.events import EVERYONE, publish
@@ -118,7 +118,10 @@ def test_a_redis_that_comes_back_empty_closes_no_socket_and_they_hear_again_in_t
     service: Service, node: Node, owner: User
 ) -> None:
     sockets = crowd(service, owner)
+    bearer = ("Authorization", f"Bearer {logins.start(owner).access_token}")
     node.kill()
+    # Nobody is told `ticketauth.ready` who would hear nothing.
+    until(lambda: service.connect(path="/ws/events/", headers=[bearer]).frame()[0] == CLOSE)
     node.start()
     until(lambda: back(node), 3)
     publish_all(EVERYONE, ["back"])

@@ -104,9 +104,14 @@ async def test_the_last_one_out_leaves_nothing(heard: Listener, valkey: Redis) -
 async def test_who_comes_while_another_leaves_is_in(heard: Listener, send) -> None:
     before = Mailbox()
     await heard.join(before, "a")
+    group = heard._groups["a"]
     for number in range(100):
         after = Mailbox()
-        await asyncio.gather(heard.leave(before, "a"), heard.join(after, "a"))
+        leaving = asyncio.create_task(heard.leave(before, "a"))
+        async with asyncio.timeout(10):
+            while not group.lock.locked():  # noqa: ASYNC110 -- a lock tells nobody
+                await asyncio.sleep(0)
+        await asyncio.gather(leaving, heard.join(after, "a"))
         await send("a", str(number))
         assert await next_frame(after) == str(number)
         before = after
@@ -141,9 +146,10 @@ async def test_a_connection_that_went_silent_is_given_up(monkeypatch: pytest.Mon
                 await asyncio.sleep(1)
             direct = _layer_at(node.url)
             number = 0
-            while not mailbox._frames:
-                await direct.group_send("a", event("a", "back", name=str(number := number + 1)))
-                await asyncio.sleep(0.05)
+            async with asyncio.timeout(20):
+                while not mailbox._frames:
+                    await direct.group_send("a", event("a", "back", name=str(number := number + 1)))
+                    await asyncio.sleep(0.05)
             await heard.aclose()
 
 
@@ -169,6 +175,6 @@ async def test_a_mailbox_that_nobody_empties_keeps_the_latest() -> None:
     for frame in frames:
         mailbox.put(frame)
     kept = MOST_WAITING // len(frames[-1])
-    assert [(await mailbox.get())["frame"] for _ in range(kept)] == frames[-kept:]
+    assert [await next_frame(mailbox) for _ in range(kept)] == frames[-kept:]
     mailbox.put("next")
     assert await next_frame(mailbox) == "next"
