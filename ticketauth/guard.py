@@ -51,11 +51,13 @@ class Guard:
         "ends",
         "expires_at",
         "identity",
+        "path",
     )
 
     def __init__(self, opening: Opening, receive: Receive, send: Send, extensions: dict[str, Any]) -> None:
         self.identity = GUEST
         self.connection_id = opening.connection_id
+        self.path = opening.path
         self.expires_at: float | None = None
         self.ends = float("inf")
         max_age = conf.current().SOCKET_MAX_AGE

@@ -13,20 +13,24 @@ import contextvars
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from itertools import islice
 from typing import Protocol
 
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from . import conf, users
+from . import conf, permissions, users, wake
 from .batch import LARGEST_BATCH, query
 from .exceptions import Forbidden, NotAuthenticated, Refusal, Unavailable
 from .loops import PerLoop
 from .models import Login, Revocation
-from .types import OURS, Identity, Issuer, Sid, Subject
+from .types import GUEST, OURS, Identity, Issuer, Sid, Subject
+
+SOONEST = 0.1
+"""Seconds between two questions at least, however often a hub is woken."""
 
 OVERLAP = timedelta(seconds=60)
 """How far back a question reaches: for the clock of another machine, and a transaction that took its time."""
@@ -44,12 +48,14 @@ class Live(Protocol):
 
     Attributes:
         identity: Whose it is.
+        path: Where it is, decoded, without `root_path`.
         expires_at: Unix seconds at which its login or credential ends, as last read; None where nothing says so.
         ends: The same in monotonic seconds, which no change of the clock moves; infinite where nothing says so.
         at_most: Monotonic seconds at which it ends at any rate.
     """
 
     identity: Identity
+    path: str
     expires_at: float | None
     ends: float
     at_most: float
@@ -72,7 +78,11 @@ class Hub:
         self._watching: asyncio.Task[None] | None = None
         self._sooner = asyncio.Event()
         self._wakes_at = 0.0
-        self._answered = self._swept = 0.0
+        self._answered = self._swept = self._looked = 0.0
+        self._woken = False
+        self._named: set[tuple[Issuer, Subject]] = set()
+        self._unread: set[Identity] = set()
+        self._unsure: dict[Live, float] = {}
 
     def add(self, live: Live) -> None:
         """Watch a socket: before its user is read for the last time, so that no revocation falls in between."""
@@ -86,6 +96,7 @@ class Hub:
         """It is closed."""
         others = self._live.get(live.identity, set())
         others.discard(live)
+        self._unsure.pop(live, None)
         if not others:
             self._live.pop(live.identity, None)
 
@@ -94,6 +105,17 @@ class Hub:
         if min(live.ends, live.at_most) < self._wakes_at:
             self._sooner.set()
 
+    def look_now(self, whom: tuple[Issuer, Subject] | None = None) -> None:
+        """Ask at once, not at the next poll; in a flood of these, every `SOONEST`.
+
+        Args:
+            whom: To read again, though the database does not say that anything of theirs was revoked.
+        """
+        if whom is not None:
+            self._named.add(whom)
+        self._woken = True
+        self._sooner.set()
+
     async def aclose(self) -> None:
         """Stop watching."""
         if self._watching is not None:
@@ -101,26 +123,32 @@ class Hub:
 
     async def _watch(self) -> None:
         pause = 0.0
+        listening = asyncio.create_task(wake.listen(self.look_now))
         try:
             while self._live:
                 await self._sleep(pause)
                 pause = await self._look()
         finally:
             self._watching = None
+            listening.cancel()
 
     async def _sleep(self, at_least: float) -> None:
         """Until the next question, or until somebody's time is up."""
         now, poll = self._clock(), conf.current().REVOCATION_POLL
         ends = min((min(live.ends, live.at_most) for live in self._all()), default=math.inf)
-        self._wakes_at = min(now + poll, max(ends, now + at_least))
+        self._wakes_at = min(now + (0.0 if self._unread else poll), ends)
+        self._wakes_at = max(self._wakes_at, now + at_least)
         self._sooner.clear()
         with suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, self._wakes_at - now)):
+            async with asyncio.timeout(0.0 if self._woken else max(0.0, self._wakes_at - now)):
                 await self._sooner.wait()
+        if self._woken:
+            await asyncio.sleep(self._looked + max(SOONEST, at_least) - self._clock())
 
     async def _look(self) -> float:
         """Ask, and end what is over. Returns the seconds to wait at least before the next question."""
-        now = self._clock()
+        now = self._looked = self._clock()
+        self._woken = False
         self._end_of_age(now)
         try:
             await self._ask(now)
@@ -142,15 +170,59 @@ class Hub:
                 self._end(live, NotAuthenticated("token_expired"))
 
     async def _ask(self, now: float) -> None:
-        due = {live for live in self._all() if live.ends <= now}
         if now - self._swept >= conf.current().REVOCATION_SWEEP:
-            wanted = set(self._live)
+            self._unread = set(self._live)
             self._swept = now
-        else:
-            wanted = await self._revoked_lately() | {live.identity for live in due}
+        named, self._named = self._named, set()
+        again = {identity for identity in self._live if named and (identity.issuer, identity.subject) in named}
+        # All the others in parts: who is over does not wait for them.
+        part = set(islice(self._unread, LARGEST_BATCH))
+        due = {live.identity for live in self._all() if live.ends <= now or live in self._unsure}
+        try:
+            # Who reads everybody need not ask for some.
+            revoked = set() if part.issuperset(self._live) else await self._revoked_lately()
+            wanted = revoked | again | due
+            await self._read(wanted, now)
+            await self._read(part.intersection(self._live) - wanted, now)
+        except Exception:
+            self._unread |= again
+            raise
+        self._unread -= part
+
+    async def _read(self, wanted: set[Identity], now: float) -> None:
+        """Read them, and judge."""
         for identities in _chunks([identity for identity in wanted if not identity.is_guest]):
-            for identity, standing in zip(identities, await users.standings(identities), strict=True):
+            standings = dict(zip(identities, await users.standings(identities), strict=True))
+            for identity, standing in standings.items():
                 self._judge(identity, standing, now)
+            await self._ask_permission(standings, now)
+        if GUEST in wanted:
+            await self._ask_permission({GUEST: await users.read(GUEST)}, now)
+
+    async def _ask_permission(self, standings: Mapping[Identity, users.Standing | str], now: float) -> None:
+        if conf.may_connect() is None:
+            return
+        asked = {
+            (identity, live.path): (standing.user, live.path)
+            for identity, standing in standings.items()
+            for live in self._live.get(identity, ())
+            if not isinstance(standing, str)
+        }
+        for (identity, path), answer in zip(asked, await permissions.answers(list(asked.values())), strict=True):
+            for live in [live for live in self._live.get(identity, ()) if live.path == path]:
+                self._permit(live, answer, now)
+
+    def _permit(self, live: Live, answer: bool | Exception, now: float) -> None:
+        """Where nobody can say, not for long, and without harm to all the others."""
+        if not isinstance(answer, Exception):
+            self._unsure.pop(live, None)
+            if not answer:
+                self._end(live, Forbidden("not_permitted"))
+            return
+        if live not in self._unsure:
+            _log.error("MAY_CONNECT failed for a live socket", exc_info=answer)
+        if now - self._unsure.setdefault(live, now) >= conf.current().BLIND_GRACE:
+            self._end(live, Unavailable("permission"))
 
     async def _revoked_lately(self) -> set[Identity]:
         """Those of whom something was revoked. Whether it concerns them, reading them says."""

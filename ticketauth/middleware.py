@@ -16,7 +16,7 @@ from typing import Any
 from channels.sessions import SessionMiddlewareStack
 from django.db import Error as DatabaseError
 
-from . import conf, handshake, hub, logs, routing, users
+from . import conf, handshake, hub, logs, permissions, routing, users
 from .address import network_of
 from .exceptions import Misconfigured, NotAuthenticated, Refusal, Unavailable
 from .guard import Guard
@@ -159,6 +159,7 @@ class TicketAuthMiddleware:
         guard.identity = identity
         watching.add(guard)
         standing = await users.read(identity)
+        await permissions.check(standing.user, guard.path)
         guard.lasts_until(standing.expires_at)
         watching.time(guard)
         return standing

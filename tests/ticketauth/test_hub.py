@@ -18,6 +18,7 @@ class Socket:
 
     def __init__(self, sid: str = "a", ends: float = float("inf"), at_most: float = float("inf")) -> None:
         self.identity = Identity(OURS, Subject("1"), Sid(sid))
+        self.path = "/"
         self.expires_at: float | None = 1000.0
         self.ends = ends
         self.at_most = at_most
