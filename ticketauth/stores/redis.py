@@ -13,7 +13,7 @@ import hmac
 import math
 import random
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -197,7 +197,7 @@ class RedisStore:
         """
         await self._run(_PUBLISH_SCRIPT, [self._key("channel", "wake")], [message])
 
-    async def listen(self) -> AsyncIterator[str | None]:
+    async def listen(self) -> AsyncGenerator[str | None, None]:
         """What is published, on a connection of its own: first None, and from then on nothing is missed.
 
         Raises:
