@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from typing import Protocol
 
@@ -31,6 +32,9 @@ from .types import GUEST, OURS, Identity, Issuer, Sid, Subject
 
 SOONEST = 0.1
 """Seconds between two questions at least, however often a hub is woken."""
+
+GLANCE = timedelta(seconds=5)
+"""How far back a question reaches between two polls. Who is woken often must not read a minute each time."""
 
 OVERLAP = timedelta(seconds=60)
 """How far back a question reaches: for the clock of another machine, and a transaction that took its time."""
@@ -78,7 +82,7 @@ class Hub:
         self._watching: asyncio.Task[None] | None = None
         self._sooner = asyncio.Event()
         self._wakes_at = 0.0
-        self._answered = self._swept = self._looked = 0.0
+        self._answered = self._swept = self._polled = self._looked = 0.0
         self._woken = False
         self._named: set[tuple[Issuer, Subject]] = set()
         self._unread: set[Identity] = set()
@@ -88,7 +92,7 @@ class Hub:
         """Watch a socket: before its user is read for the last time, so that no revocation falls in between."""
         self._live.setdefault(live.identity, set()).add(live)
         if self._watching is None:
-            self._answered = self._swept = self._clock()
+            self._answered = self._swept = self._polled = self._clock()
             # A context of its own: the thread that a request brings along ends with that request.
             self._watching = asyncio.create_task(self._watch(), context=contextvars.Context())
 
@@ -136,8 +140,7 @@ class Hub:
         """Until the next question, or until somebody's time is up."""
         now, poll = self._clock(), conf.current().REVOCATION_POLL
         ends = min((min(live.ends, live.at_most) for live in self._all()), default=math.inf)
-        self._wakes_at = min(now + (0.0 if self._unread else poll), ends)
-        self._wakes_at = max(self._wakes_at, now + at_least)
+        self._wakes_at = max(min(now if self._unread else self._polled + poll, ends), now + at_least)
         self._sooner.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(0.0 if self._woken else max(0.0, self._wakes_at - now)):
@@ -179,9 +182,11 @@ class Hub:
         part = set(islice(self._unread, LARGEST_BATCH))
         due = {live.identity for live in self._all() if live.ends <= now or live in self._unsure}
         try:
-            # Who reads everybody need not ask for some.
-            revoked = set() if part.issuperset(self._live) else await self._revoked_lately()
-            wanted = revoked | again | due
+            wanted = again | due
+            if part.issuperset(self._live):
+                self._polled = now
+            else:
+                wanted |= await self._revoked_lately(now)
             await self._read(wanted, now)
             await self._read(part.intersection(self._live) - wanted, now)
         except Exception:
@@ -224,9 +229,11 @@ class Hub:
         if now - self._unsure.setdefault(live, now) >= conf.current().BLIND_GRACE:
             self._end(live, Unavailable("permission"))
 
-    async def _revoked_lately(self) -> set[Identity]:
+    async def _revoked_lately(self, now: float) -> set[Identity]:
         """Those of whom something was revoked. Whether it concerns them, reading them says."""
-        sids, subjects = await query(_revoked, conf.current().DATABASE_DEADLINE)
+        polls = now - self._polled >= conf.current().REVOCATION_POLL
+        sids, subjects = await query(partial(_revoked, OVERLAP if polls else GLANCE), conf.current().DATABASE_DEADLINE)
+        self._polled = now if polls else self._polled
         return {
             identity
             for identity in self._live
@@ -265,8 +272,8 @@ def _prolonged(live: Live, expires_at: float | None) -> bool:
     return True
 
 
-def _revoked() -> Revoked:
-    since = timezone.now() - OVERLAP
+def _revoked(reach: timedelta) -> Revoked:
+    since = timezone.now() - reach
     sids = Login.objects.filter(revoked_at__gte=since).values_list("pk", flat=True)
     subjects = Revocation.objects.filter(revoked_at__gte=since).values_list("issuer", "subject")
     return set(map(Sid, sids)), {(Issuer(issuer), Subject(subject)) for issuer, subject in subjects}
