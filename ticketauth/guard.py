@@ -10,16 +10,18 @@ import json
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from . import conf, handshake, hub, logs, renewal, users
-from .exceptions import Forbidden, NotAuthenticated, Refusal, TooBig, TooMany
+from django.db import Error as DatabaseError
+
+from . import conf, handshake, hub, logs, permissions, renewal, users
+from .exceptions import Forbidden, NotAuthenticated, Refusal, TooBig, TooMany, Unavailable
 from .lifetime import Lifetime
 from .signals import announce, ticket_consumed, ticket_refused
-from .types import GUEST, Opening, Ticket
+from .types import GUEST, ConnectionId, Opening, Ticket
 from .wire import ERROR, EXPIRING, RENEWED, SUBPROTOCOL
 
 Message = dict[str, Any]
@@ -38,7 +40,30 @@ FIRST_WORD_SECONDS = 2
 _NOTHING: Message = {"type": "websocket.receive"}
 """What a socket that was cut goes on to receive: as all that comes after the end, it is dropped."""
 
+_log = logging.getLogger("ticketauth")
 _tasks: set[asyncio.Task[None]] = set()
+
+
+@contextmanager
+def refusing(what: str, connection_id: ConnectionId) -> Iterator[None]:
+    """Whatever goes wrong inside is a refusal. Nobody is let in by an accident.
+
+    Args:
+        what: For the log.
+        connection_id: Of whom.
+
+    Raises:
+        Refusal: Something goes wrong.
+    """
+    try:
+        yield
+    except Refusal:
+        raise
+    except (DatabaseError, TimeoutError) as error:
+        raise Unavailable("database") from error
+    except Exception as error:
+        _log.exception("%s failed", what, extra={"connection_id": connection_id})
+        raise Unavailable("internal") from error
 
 
 class Ended(ConnectionError):
@@ -184,10 +209,11 @@ class Guard:
         """Live on with the ticket of a `ticketauth.renew`, or say why not. Another's ends the socket."""
         facts = {"connection_id": self.connection_id, "address": self.address}
         try:
-            ticket = await renewal.consume(
-                frame, self.identity, path=self.path, address=self.address, connection_id=self.connection_id
-            )
-            await self._live_on(ticket)
+            with refusing("a renewal", self.connection_id):
+                ticket = await renewal.consume(
+                    frame, self.identity, path=self.path, address=self.address, connection_id=self.connection_id
+                )
+                await self._live_on(ticket)
         except Refusal as refusal:
             self._log("renew", logging.WARNING, outcome="refused", reason=refusal.reason)
             await announce(ticket_refused, type(self), reason=refusal.reason, **facts)
@@ -205,6 +231,7 @@ class Guard:
             standing = await users.read(ticket.identity)
         except NotAuthenticated as refusal:
             raise hub.refusal_of(refusal.reason) from refusal
+        await permissions.check(standing.user, self.path)
         self.lifetime.until(standing.expires_at)
         watching.time(self)
 

@@ -9,18 +9,16 @@ application = ProtocolTypeRouter({
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from channels.sessions import SessionMiddlewareStack
-from django.db import Error as DatabaseError
 
-from . import conf, handshake, hub, logs, routing, users
+from . import conf, handshake, hub, logs, permissions, routing, users
 from .address import network_of
-from .exceptions import Misconfigured, NotAuthenticated, Refusal, Unavailable
-from .guard import Ended, Guard
+from .exceptions import Misconfigured, NotAuthenticated, Refusal
+from .guard import Ended, Guard, refusing
 from .handshake import Way
 from .limits import Allowance
 from .schemes.base import Scheme, Scope
@@ -34,8 +32,6 @@ from .wire import SUBPROTOCOL
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-_log = logging.getLogger("ticketauth")
 
 
 class TicketAuthMiddleware:
@@ -114,7 +110,7 @@ class TicketAuthMiddleware:
         Raises:
             Refusal: Whatever goes wrong. Nobody is let in by an accident.
         """
-        try:
+        with refusing("a handshake", opening.connection_id):
             (await hub.of_this_loop.get()).refuse_if_leaving()
             handshake.check_size(scope)
             resolves = functools.partial(routing.resolves, self.inner)
@@ -124,13 +120,6 @@ class TicketAuthMiddleware:
             scheme, credential = chosen
             decision.presented(scheme, credential)
             return await self._authenticated(scope, opening, guard, scheme, credential)
-        except Refusal:
-            raise
-        except (DatabaseError, TimeoutError) as error:
-            raise Unavailable("database") from error
-        except Exception as error:
-            _log.exception("a handshake failed", extra={"connection_id": opening.connection_id})
-            raise Unavailable("internal") from error
 
     async def _authenticated(
         self, scope: Scope, opening: Opening, guard: Guard, scheme: Scheme, credential: str
@@ -162,6 +151,7 @@ class TicketAuthMiddleware:
         guard.identity = identity
         watching.add(guard)
         standing = await users.read(identity)
+        await permissions.check(standing.user, guard.path)
         guard.lifetime.until(standing.expires_at)
         watching.time(guard)
         return standing

@@ -48,6 +48,12 @@ def subject_of(user: Any) -> Subject:
     return Subject(str(getattr(user, simplejwt.api_settings.USER_ID_FIELD)))
 
 
+def subjects_of(user: Any) -> set[tuple[Issuer, Subject]]:
+    """Everything that a user of the database is called: by this project, and by identity providers."""
+    rows = ForeignIdentity.objects.filter(user=user)
+    return {(OURS, subject_of(user)), *((Issuer(row.issuer), Subject(row.subject)) for row in rows)}
+
+
 def from_claims(issuer: Issuer) -> bool:
     """Whether users of this issuer are made of claims alone."""
     given = conf.current()

@@ -49,6 +49,11 @@ async def _use(user: str) -> bytes:
     await store.put(ticket, b"payload", 30, (Limit(f"user:{user}", Rate(5, 60)),))
     first = await store.take(ticket, Nonce("nonce"), ConnectionId("connection"))
     assert await store.take(ticket, Nonce("nonce"), ConnectionId("connection")) == first
+    listening = store.listen()
+    assert await anext(listening) is None
+    await store.publish("look")
+    assert await anext(listening) == "look"
+    await listening.aclose()
     return first
 
 
