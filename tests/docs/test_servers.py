@@ -102,8 +102,8 @@ def test_the_channel_layer_passes_the_check(settings) -> None:
 
 
 def test_the_reasons_are_the_stores() -> None:
-    from ticketauth.stores import redis as store
+    from ticketauth.stores import client
 
-    known = {*store._REASONS.values(), *store._WORDS.values(), "redis_unreachable", "redis_error"}
+    known = {*client._REASONS.values(), *client._WORDS.values(), "redis_unreachable", "redis_error"}
     named = {row[3].strip("`") for row in rows(section(TEXT, "When it fails"))}
     assert named <= known
