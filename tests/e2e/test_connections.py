@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils.dateparse import parse_datetime
 from redis import Redis
@@ -21,7 +21,7 @@ from redis import Redis
 from tests.conftest import Forge, Service
 from tests.servers import until
 from tests.sockets import Handshake
-from ticketauth import registry
+from ticketauth import admin, registry
 
 CONNECTIONS = "/api/connections/"
 POLL = 0.2
@@ -407,10 +407,93 @@ class TestLimits:
         assert kept.text() == "still here?"
 
 
-@pytest.fixture
-def administrator(service: Service, owner: User) -> Iterator[Client]:
-    """The owner's browser, who may do everything."""
-    User.objects.filter(pk=owner.pk).update(is_staff=True, is_superuser=True)
+PAGE = "/admin/ticketauth/login/sockets/"
+
+
+def browser_of(user: User) -> Client:
     client = Client(headers={"host": "sockets.example"})
-    client.force_login(owner)
+    client.force_login(user)
     return client
+
+
+def staff(user: User, *permissions: str) -> Client:
+    """The browser of a member of the staff who may do so much."""
+    User.objects.filter(pk=user.pk).update(is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return browser_of(user)
+
+
+class TestAdmin:
+    def test_it_shows_everybodys(self, service: Service, owner: User, tokens, strangers) -> None:
+        connect(service, tokens, headers=[("User-Agent", FIREFOX)])
+        connect(service, strangers)
+        ids = [all_listed(service, pair, 1)[0]["connection_id"] for pair in (tokens, strangers)]
+        page = staff(owner, "view_login").get(PAGE).content.decode()
+        assert all(one in page for one in ids)
+        assert "Firefox on Linux" in page
+        assert "2 live sockets" in page
+
+    def test_the_logins_lead_there(self, service: Service, owner: User) -> None:
+        assert f'href="{PAGE}"' in staff(owner, "view_login").get("/admin/ticketauth/login/").content.decode()
+
+    @pytest.mark.parametrize("query", ["STRANG", "sid", "ws/EV", "address"])
+    def test_it_is_searched(self, service: Service, owner: User, tokens, strangers, settings, query: str) -> None:
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "TRUSTED_PROXIES": ["127.0.0.1"]}
+        connect(service, tokens, headers=[("X-Forwarded-For", "203.0.113.1")])
+        connect(service, strangers, path="/ws/events/", headers=[("X-Forwarded-For", "198.51.100.7")])
+        (hidden,), (told,) = all_listed(service, tokens, 1), all_listed(service, strangers, 1)
+        asked = {"sid": told["sid"][3:9], "address": told["address"][:6]}.get(query, query)
+        page = staff(owner, "view_login").get(PAGE, {"q": asked}).content.decode()
+        assert told["connection_id"] in page
+        assert hidden["connection_id"] not in page
+
+    def test_it_ends_the_chosen(self, service: Service, owner: User, strangers) -> None:
+        chosen, kept = connect(service, strangers), connect(service, strangers)
+        told = all_listed(service, strangers, 2)
+        browser = staff(owner, "view_login", "delete_login")
+        answer = browser.post(PAGE, {"chosen": [told[1]["connection_id"], "unknown"]}, follow=True)
+        assert "Ended 1 sockets." in answer.content.decode()
+        assert chosen.close_code()[0] == 4403
+        kept.send("still here?")
+        assert kept.text() == "still here?"
+
+    def test_who_may_only_look_ends_nothing(self, service: Service, owner: User, strangers) -> None:
+        connect(service, strangers)
+        (told,) = all_listed(service, strangers, 1)
+        browser = staff(owner, "view_login")
+        assert browser.post(PAGE, {"chosen": [told["connection_id"]]}).status_code == 403
+        assert "End the chosen" not in browser.get(PAGE).content.decode()
+
+    def test_others_see_nothing(self, service: Service, owner: User) -> None:
+        assert staff(owner).get(PAGE).status_code == 403
+        User.objects.update(is_staff=False)
+        assert browser_of(owner).get(PAGE).status_code == 302
+
+    def test_it_needs_the_csrf_token(self, service: Service, owner: User) -> None:
+        User.objects.update(is_staff=True, is_superuser=True)
+        client = Client(enforce_csrf_checks=True, headers={"host": "sockets.example"})
+        client.force_login(owner)
+        assert client.post(PAGE, {"chosen": ["some"]}).status_code == 403
+
+    def test_it_is_bounded_and_says_so(self, service: Service, owner: User, tokens, monkeypatch) -> None:
+        monkeypatch.setattr(admin, "MOST_SHOWN", 2)
+        for _ in range(3):
+            connect(service, tokens)
+        all_listed(service, tokens, 3)
+        page = staff(owner, "view_login").get(PAGE).content.decode()
+        assert page.count("/ws/echo/") == 2
+        assert "there are more" in page
+
+    def test_without_redis_it_says_so(self, service: Service, owner: User, redis_gone: None) -> None:
+        browser = staff(owner, "view_login", "delete_login")
+        answer = browser.get(PAGE)
+        assert (answer.status_code, "nobody knows" in answer.content.decode()) == (503, True)
+        assert "nothing was ended" in browser.post(PAGE, {"chosen": ["some"]}, follow=True).content.decode()
+
+    def test_what_a_client_says_is_only_text(self, service: Service, owner: User) -> None:
+        User.objects.filter(pk=owner.pk).update(username="<script>alert(1)</script>")
+        owner.refresh_from_db()
+        pair = service.login(owner)
+        connect(service, pair)
+        all_listed(service, pair, 1)
+        assert "<script>alert" not in staff(owner, "view_login").get(PAGE).content.decode()

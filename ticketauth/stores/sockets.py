@@ -10,7 +10,7 @@ All keys are in one slot. Scripts make the names of the workers' keys themselves
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import astuple, dataclass
 
 from ticketauth.address import network_of
@@ -243,7 +243,7 @@ class SocketStore:
         _, told = await self._client.run(_COUNTS, [self._index(issuer, subject)], [self._base])
         return {Sid(sid.decode()): count for sid, count in zip(told[::2], told[1::2], strict=True)}
 
-    async def everybodys(self) -> AsyncIterator[LiveSocket]:
+    async def everybodys(self) -> AsyncGenerator[LiveSocket, None]:
         """All of them, some hundreds per call, in no order."""
         _, workers = await self._client.run(_WORKERS, [self._workers], [])
         for worker in workers:
