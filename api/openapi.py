@@ -183,7 +183,7 @@ _CONNECTION = {
     "sid": "Zm9vYmFyYmF6cXV4cXV1eA",
     "path": "/ws/events/",
     "scheme": "ticket_subprotocol",
-    "address": "203.0.113.7",
+    "address": "198.51.100.7",
     "label": "Firefox on Linux",
     "since": "2026-11-21T10:00:00.123000Z",
 }
