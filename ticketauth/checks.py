@@ -16,7 +16,7 @@ from rest_framework_simplejwt import settings as simplejwt
 
 from . import conf, routing
 from .exceptions import Misconfigured
-from .stores.redis import configured_server
+from .stores.client import configured_server
 
 SHORTEST_KEY = 32
 """Bytes of an HMAC key (RFC 7518 3.2)."""

@@ -20,8 +20,9 @@ from django.db import Error as DatabaseError
 from . import conf, handshake, hub, logs, permissions, renewal, users
 from .exceptions import Forbidden, NotAuthenticated, Refusal, TooBig, TooMany, Unavailable
 from .lifetime import Lifetime
+from .registry import Registry
 from .signals import announce, ticket_consumed, ticket_refused
-from .types import GUEST, ConnectionId, Opening, Ticket
+from .types import GUEST, ConnectionId, LiveSocket, Opening, Ticket
 from .wire import ERROR, EXPIRING, RENEWED, SUBPROTOCOL
 
 Message = dict[str, Any]
@@ -96,6 +97,7 @@ class Guard:
         "_quiet_until",
         "_receive",
         "_receiver",
+        "_registry",
         "_send",
         "_sender",
         "_speaks",
@@ -105,7 +107,10 @@ class Guard:
         "lifetime",
         "path",
         "sending",
+        "socket",
     )
+
+    socket: LiveSocket
 
     def __init__(self, opening: Opening, receive: Receive, send: Send, extensions: dict[str, Any]) -> None:
         self.identity = GUEST
@@ -116,10 +121,26 @@ class Guard:
         self._accepted = self._speaks = self._cut = False
         self._quiet_until = math.inf
         self._over: handshake.Answer | None = None
+        self._registry: Registry | None = None
         self._sender: asyncio.Task[Any] | None = None
         self._receiver: asyncio.Task[Any] | None = None
         self._over_since = 0.0
         self._counted, self._counts_until = 0, 0.0
+
+    def enter(self, socket: LiveSocket, registry: Registry) -> None:
+        """It may come in, and be known there once it is accepted.
+
+        Raises:
+            TooMany: There are too many already.
+        """
+        self.socket = socket
+        registry.admit(self)
+        self._registry = registry
+
+    def leave(self) -> None:
+        """It is over, or was not let in: its place is free. May be called again."""
+        if self._registry is not None:
+            self._registry.discard(self)
 
     # --- What passes through
 
@@ -127,6 +148,8 @@ class Guard:
         """For the consumer: what the client sends, and the disconnect when the socket is over."""
         while True:
             message = await self._next()
+            if message["type"] == "websocket.disconnect":
+                self.leave()
             if message["type"] != "websocket.receive":
                 return message
             if self._over is None and (refusal := self._over_limit(message)):
@@ -165,10 +188,18 @@ class Guard:
             if message["type"] == "websocket.accept":
                 self._accepted, self._speaks = True, message.get("subprotocol") == SUBPROTOCOL
                 self._quiet_until = time.monotonic() + FIRST_WORD_SECONDS
+                self._enter_the_list()
             else:
                 self._quiet_until = 0.0
+            if message["type"] == "websocket.close":
+                self.leave()
         if self._over is not None and message["type"] == "websocket.accept":
             await self._close()
+
+    def _enter_the_list(self) -> None:
+        """Unless it ended while it was accepted."""
+        if self._over is None and self._registry is not None:
+            self._registry.opened(self)
 
     async def _pass_on(self, message: Message) -> None:
         self.sending, self._sender = time.monotonic(), asyncio.current_task()
@@ -249,6 +280,7 @@ class Guard:
             return
         self._over = handshake.answer(refusal, (), self._extensions)
         self._over_since = time.monotonic()
+        self.leave()
         self._log("close", reason=refusal.reason, code=self._over.close_code)
         if self._accepted:
             _start(self._close())

@@ -18,14 +18,16 @@ from functools import partial
 from django.db import router, transaction
 from django.db.transaction import TransactionManagementError
 
-from . import conf
-from .exceptions import Misconfigured, Unavailable
+from .exceptions import Unavailable
 from .models import Login
-from .stores.redis import RedisStore
+from .stores import redis
 from .types import Issuer, Subject
 
 SOONEST, LATEST = 0.1, 5.0
 """Seconds until the first attempt to listen again, and between the later ones, doubled each time."""
+
+CHANNEL = "wake"
+"""Of the ticket server."""
 
 _BETWEEN = "\0"
 """Between issuer and subject, neither of which a database would keep with it."""
@@ -39,7 +41,7 @@ def hubs(whom: tuple[Issuer, Subject] | None = None) -> None:
     Args:
         whom: They are to read again. None where the database says whom it concerns.
     """
-    if _server() is None:
+    if redis.of_tickets() is None:
         return
     message = _BETWEEN.join(whom or ())
     # Where a project commits by itself, nobody says when.
@@ -105,9 +107,9 @@ _publisher = _Publisher()
 
 
 async def _publish(messages: set[str]) -> None:
-    if (store := _server()) is not None:
+    if (store := redis.of_tickets()) is not None:
         for message in messages:
-            await store.publish(message)
+            await store.client.publish(CHANNEL, message)
 
 
 async def listen(hear: Callable[[tuple[Issuer, Subject] | None], None]) -> None:
@@ -116,11 +118,11 @@ async def listen(hear: Callable[[tuple[Issuer, Subject] | None], None]) -> None:
     Args:
         hear: Gets whom the hubs are to read again, as `hubs` does. Returns at once.
     """
-    store = _server()
+    store = redis.of_tickets()
     outage, pause = _Outage("wakes are not heard"), SOONEST
     while store is not None:
         try:
-            async for message in store.listen():
+            async for message in store.client.listen(CHANNEL):
                 if message is not None:
                     issuer, names, subject = message.partition(_BETWEEN)
                     hear((Issuer(issuer), Subject(subject)) if names else None)
@@ -131,12 +133,3 @@ async def listen(hear: Callable[[tuple[Issuer, Subject] | None], None]) -> None:
             outage.noticed(error)
         await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 -- to spread load
         pause = min(2 * pause, LATEST)
-
-
-def _server() -> RedisStore | None:
-    """The ticket store, where it is in Redis. A project without tickets need not have any."""
-    with suppress(Misconfigured):
-        store = conf.store()
-        if isinstance(store, RedisStore):
-            return store
-    return None

@@ -53,9 +53,7 @@ def group_of(issuer: Issuer, subject: Subject) -> str:
 
 def group_for(user: Any, identity: Identity) -> str:
     """The group of a socket: of the user of this project, however they proved it; without one, of the subject."""
-    if users.from_claims(identity.issuer):
-        return group_of(identity.issuer, identity.subject)
-    return group_of(OURS, users.subject_of(user))
+    return group_of(*users.owner_of(user, identity))
 
 
 async def publish(to: Any, type: str, data: Any) -> None:  # noqa: A002 -- the word on the wire

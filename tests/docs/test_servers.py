@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 import logging
 import logging.config
 import re
 import secrets
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 
 import pytest
 import yaml
@@ -24,7 +26,9 @@ from ticketauth.limits import Rate
 from ticketauth.stores.base import Limit
 from ticketauth.stores.redis import RedisStore
 from ticketauth.stores.server import Server
-from ticketauth.types import ConnectionId, Nonce, TicketValue
+from ticketauth.stores.sockets import Change, SocketStore, Worker
+from ticketauth.types import OURS, ConnectionId, LiveSocket, Nonce, Sid, Subject, TicketValue
+from ticketauth.wake import CHANNEL
 
 TEXT = read("docs/servers.md")
 
@@ -49,12 +53,29 @@ async def _use(user: str) -> bytes:
     await store.put(ticket, b"payload", 30, (Limit(f"user:{user}", Rate(5, 60)),))
     first = await store.take(ticket, Nonce("nonce"), ConnectionId("connection"))
     assert await store.take(ticket, Nonce("nonce"), ConnectionId("connection")) == first
-    listening = store.listen()
+    listening = store.client.listen(CHANNEL)
     assert await anext(listening) is None
-    await store.publish("look")
+    await store.client.publish(CHANNEL, "look")
     assert await anext(listening) == "look"
     await listening.aclose()
+    await _use_registry(SocketStore(store.client))
     return first
+
+
+async def _use_registry(sockets: SocketStore) -> None:
+    user = OURS, Subject(secrets.token_hex(4))
+    address = str(IPv4Address(secrets.randbits(32)))
+    name = ConnectionId(secrets.token_hex(8))
+    socket = LiveSocket(name, *user, "ada", Sid("login"), "/ws/", "ticket_query", address, "", 1.0)
+    worker = Worker(secrets.token_hex(8), lease=15, fence="", sockets=-1, per_user=1, per_address=1)
+    written = await sockets.write(worker, [Change(socket, opened=True, new=True)])
+    assert written
+    assert await sockets.of_owner(*user, 10) == [socket]
+    assert await sockets.counts(*user) == {"login": 1}
+    assert socket in [one async for one in sockets.everybodys()]
+    assert await sockets.end([name], user) == 1
+    assert await sockets.write(dataclasses.replace(worker, fence=written.fence, sockets=0), []) is None
+    assert await sockets.write(worker, [Change(socket, opened=False)])
 
 
 async def test_the_permissions_are_enough(valkey: Redis, user: str) -> None:
@@ -122,8 +143,8 @@ def test_the_channel_layer_passes_the_check(settings) -> None:
 
 
 def test_the_reasons_are_the_stores() -> None:
-    from ticketauth.stores import redis as store
+    from ticketauth.stores import client
 
-    known = {*store._REASONS.values(), *store._WORDS.values(), "redis_unreachable", "redis_error"}
+    known = {*client._REASONS.values(), *client._WORDS.values(), "redis_unreachable", "redis_error"}
     named = {row[3].strip("`") for row in rows(section(TEXT, "When it fails"))}
     assert named <= known

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import Service
 from tests.servers import Network, Sentinels, in_a_thread
 from tests.soak.trial import soak
-from ticketauth.stores.redis import _SOCKET_SECONDS
+from ticketauth.stores.client import _SOCKET_SECONDS
 
 MINUTES = 0.8
 """With start, end and the last recovery it is one."""

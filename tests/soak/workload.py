@@ -14,7 +14,8 @@ from typing import Any, Literal
 from tests.servers import Topology
 from ticketauth.exceptions import NotAuthenticated, Unavailable
 from ticketauth.stores.base import Limit, TicketStore
-from ticketauth.stores.redis import RedisStore, _Script
+from ticketauth.stores.client import Script
+from ticketauth.stores.redis import RedisStore
 from ticketauth.types import ConnectionId, Nonce, TicketValue
 
 from .history import Checker, Op
@@ -33,18 +34,18 @@ def seeded(seed: str) -> random.Random:
     return random.Random(seed)  # noqa: S311 - nothing here is secret, and it is to be repeated
 
 
-_SET = _Script("redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) return {'ok'}")
-_GETDEL = _Script("return {'ok', redis.call('GETDEL', KEYS[1])}")
+_SET = Script("redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) return {'ok'}")
+_GETDEL = Script("return {'ok', redis.call('GETDEL', KEYS[1])}")
 
 
 class GetDel(RedisStore):
     """The twin, as one would naively write it: SET with an expiry, and GETDEL. All but these two commands is ours."""
 
     async def put(self, ticket: TicketValue, payload: bytes, ttl: int, limits: tuple[Limit, ...]) -> None:
-        await self._run(_SET, [self._key("twin", ticket)], [payload, ttl * 1000])
+        await self.client.run(_SET, [self.client.key("twin", ticket)], [payload, ttl * 1000])
 
     async def take(self, ticket: TicketValue, nonce: Nonce, connection: ConnectionId) -> bytes:
-        _, payload = await self._run(_GETDEL, [self._key("twin", ticket)], [])
+        _, payload = await self.client.run(_GETDEL, [self.client.key("twin", ticket)], [])
         if payload is None:
             raise NotAuthenticated("unknown")
         return bytes(payload)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from ticketauth.exceptions import Misconfigured
-from ticketauth.stores.redis import RedisStore, configured_server
+from ticketauth.stores.client import configured_server
+from ticketauth.stores.redis import RedisStore
 from ticketauth.stores.server import Server
 
 SECRET = "hunter2"

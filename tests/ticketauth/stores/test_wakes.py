@@ -9,6 +9,7 @@ import pytest
 from tests.servers import Cluster, Sentinels, Topology, until
 from ticketauth.exceptions import Unavailable
 from ticketauth.stores.redis import RedisStore
+from ticketauth.wake import CHANNEL
 
 
 async def _next(listening) -> str | None:
@@ -32,10 +33,10 @@ async def test_it_is_heard_by_all_who_listen(topology: Topology, prefix: str) ->
     """In a Cluster they listen on any of its nodes."""
     until(lambda: _wired(topology))
     store = RedisStore(topology.url, prefix=prefix)
-    everybody = [store.listen() for _ in range(8)]
+    everybody = [store.client.listen(CHANNEL) for _ in range(8)]
     assert [await _next(listening) for listening in everybody] == [None] * 8
     for message in ("", "first", "ſecond\0"):
-        await store.publish(message)
+        await store.client.publish(CHANNEL, message)
         assert [await _next(listening) for listening in everybody] == [message] * 8
     for listening in everybody:
         await listening.aclose()
@@ -45,24 +46,24 @@ async def test_it_is_heard_by_all_who_listen(topology: Topology, prefix: str) ->
 async def test_nobody_else_hears_it(topology: Topology, prefix: str) -> None:
     until(lambda: _wired(topology))
     store, stranger = RedisStore(topology.url, prefix=prefix), RedisStore(topology.url, prefix=f"{prefix}x")
-    listening = store.listen()
+    listening = store.client.listen(CHANNEL)
     await _next(listening)
-    await stranger.publish("theirs")
-    await store.publish("ours")
+    await stranger.client.publish(CHANNEL, "theirs")
+    await store.client.publish(CHANNEL, "ours")
     assert await _next(listening) == "ours"
     await listening.aclose()
 
 
 async def test_silence_is_no_fault(shared_node, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ticketauth.stores.redis._HEARTBEAT", 0.05)
+    monkeypatch.setattr("ticketauth.stores.client._HEARTBEAT", 0.05)
     store = RedisStore(shared_node.url, prefix=prefix)
-    listening = store.listen()
+    listening = store.client.listen(CHANNEL)
     await _next(listening)
     waiting = asyncio.create_task(_next(listening))
     before = int(shared_node.info("stats")["total_commands_processed"])
     # Each of the heartbeats is a command.
     await asyncio.to_thread(until, lambda: int(shared_node.info("stats")["total_commands_processed"]) > before + 30)
-    await store.publish("after a while")
+    await store.client.publish(CHANNEL, "after a while")
     assert await waiting == "after a while"
     await listening.aclose()
 
@@ -70,13 +71,13 @@ async def test_silence_is_no_fault(shared_node, prefix: str, monkeypatch: pytest
 async def test_after_a_fail_over_it_is_heard_at_the_new_primary(prefix: str) -> None:
     with Sentinels() as sentinels:
         store = RedisStore(sentinels.url, prefix=prefix)
-        listening = store.listen()
+        listening = store.client.listen(CHANNEL)
         await _next(listening)
         await asyncio.to_thread(sentinels.fail_over)
         with pytest.raises(Unavailable):
             await _next(listening)
-        listening = store.listen()
+        listening = store.client.listen(CHANNEL)
         await _next(listening)
-        await store.publish("here")
+        await store.client.publish(CHANNEL, "here")
         assert await _next(listening) == "here"
         await listening.aclose()
