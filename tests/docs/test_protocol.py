@@ -92,6 +92,8 @@ def _longest(serializer: Any, field: str) -> int:
         ("`type` of an event", f"{LONGEST_TYPE} characters"),
         ("tickets per user", f"{conf.Settings().RATE_PER_USER} *(setting)*"),
         ("tickets per address", f"{conf.Settings().RATE_PER_ADDRESS} *(setting)*"),
+        ("open sockets per user", f"{conf.Settings().SOCKETS_PER_USER or 'any number'} *(setting)*"),
+        ("open sockets per address", f"{conf.Settings().SOCKETS_PER_ADDRESS or 'any number'} *(setting)*"),
     ],
 )
 def test_a_limit_is_the_codes(what: str, limit: str) -> None:

@@ -41,7 +41,7 @@ def heard(valkey: Redis) -> Iterator[Heard]:
     """The next message, or None after so many seconds without one."""
     settle()
     with valkey.pubsub() as pubsub:
-        pubsub.subscribe(conf.store()._key("channel", "wake"))  # type: ignore[attr-defined]
+        pubsub.subscribe(conf.store().client.key("channel", "wake"))  # type: ignore[attr-defined]
         assert pubsub.get_message(timeout=5)["type"] == "subscribe"
 
         def hear(seconds: float) -> str | None:
@@ -250,7 +250,7 @@ class TestListening:
     async def test_whatever_is_said_means_look(self, node: Node, said: bytes) -> None:
         async with Listener() as listener:
             await is_subscribed(node.client)
-            node.client.publish(conf.store()._key("channel", "wake"), said)  # type: ignore[attr-defined]
+            node.client.publish(conf.store().client.key("channel", "wake"), said)  # type: ignore[attr-defined]
             assert await listener.hears() is None
 
     async def test_it_takes_up_a_connection_that_is_killed_and_makes_up_for_what_it_missed(
