@@ -219,6 +219,13 @@ SPECTACULAR_SETTINGS = {
     "ENFORCE_NON_BLANK_FIELDS": True,
 }
 
+# --- The server
+
+# Developers wait for nothing.
+DRAIN_SECONDS = env.number("DRAIN_SECONDS", 0 if DEVELOPMENT else 5)
+PING_INTERVAL = env.whole("PING_INTERVAL", 20, least=1)
+PING_TIMEOUT = env.whole("PING_TIMEOUT", 20, least=1)
+
 # --- Django
 
 INSTALLED_APPS = [
@@ -236,6 +243,7 @@ INSTALLED_APPS = [
     "ticketauth",
     "api",
     "ws",
+    "config",
 ]
 MIDDLEWARE = [
     "config.middleware.Security",

@@ -105,6 +105,7 @@ class Settings:
     SOCKET_MAX_AGE: int = _setting(
         86400, "Seconds after which a socket is closed with 4401, up to a tenth earlier. `0`: never."
     )
+    RECONNECT_WITHIN: int = _setting(5, "Seconds over which clients spread their coming back after a restart (1012).")
 
     # Logins, issuers, users
     LOGIN_MAX_AGE: int = _setting(30 * 24 * 3600, "Seconds after which a login ends, however often it is refreshed.")

@@ -10,6 +10,7 @@ TicketAuthError
     ├── NotFound              404          no such path; nothing was consumed
     ├── TooLong               414 / 431    request line or headers
     ├── TooMany               429 / 4429   a rate or a number
+    ├── Restarting            503 / 1012   the server leaves
     └── Unavailable           503 / 1013   a dependency is down
 """
 
@@ -116,6 +117,16 @@ class TooMany(Refusal):
     title = "Too Many Requests"
     detail = "Too many requests. Wait as long as Retry-After says."
     upgradable = False
+
+
+class Restarting(Refusal):
+    close = wire.RESTART
+    code = "restarting"
+    title = "Service Unavailable"
+    detail = "The server restarts. Try again soon, with a new ticket."
+
+    def __init__(self, reason: str, detail: str = "", *, retry_after: int | None = 1) -> None:
+        super().__init__(reason, detail, retry_after=retry_after)
 
 
 class Unavailable(Refusal):

@@ -105,6 +105,19 @@ class Guard:
         told = self._over
         if told is None:
             return
+        denied = not self._accepted and "websocket.http.response" in self._extensions
         with suppress(Exception):
             async with asyncio.timeout(CLOSING_SECONDS):
-                await self._send({"type": "websocket.close", "code": told.close_code, "reason": told.close_reason})
+                for message in told.denial if denied else [told.close]:
+                    await self._send(message)
+
+
+async def all_told(within: float) -> None:
+    """Wait until the clients of this loop whose sockets were ended have been told so.
+
+    Args:
+        within: Seconds at most. Who reads nothing cannot be told.
+    """
+    loop = asyncio.get_running_loop()
+    if telling := [task for task in _closing if task.get_loop() is loop]:
+        await asyncio.wait(telling, timeout=within)

@@ -12,6 +12,7 @@ import asyncio
 import contextvars
 import logging
 import math
+import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -23,7 +24,7 @@ from django.utils import timezone
 
 from . import conf, users
 from .batch import LARGEST_BATCH, query
-from .exceptions import Forbidden, NotAuthenticated, Refusal, Unavailable
+from .exceptions import Forbidden, NotAuthenticated, Refusal, Restarting, Unavailable
 from .loops import PerLoop
 from .models import Login, Revocation
 from .types import OURS, Identity, Issuer, Sid, Subject
@@ -64,9 +65,13 @@ class Hub:
 
     Args:
         clock: Monotonic seconds.
+
+    Attributes:
+        leaving: Whether the worker is about to end: nobody comes in any more.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.leaving = False
         self._clock = clock
         self._live: dict[Identity, set[Live]] = {}
         self._watching: asyncio.Task[None] | None = None
@@ -75,7 +80,12 @@ class Hub:
         self._answered = self._swept = 0.0
 
     def add(self, live: Live) -> None:
-        """Watch a socket: before its user is read for the last time, so that no revocation falls in between."""
+        """Watch a socket: before its user is read for the last time, so that no revocation falls in between.
+
+        Raises:
+            Restarting: The worker began to leave after the handshake had begun.
+        """
+        self.refuse_if_leaving()
         self._live.setdefault(live.identity, set()).add(live)
         if self._watching is None:
             self._answered = self._swept = self._clock()
@@ -93,6 +103,27 @@ class Hub:
         """See that its end is not missed."""
         if min(live.ends, live.at_most) < self._wakes_at:
             self._sooner.set()
+
+    def refuse_if_leaving(self) -> None:
+        """See that somebody may still come in.
+
+        Raises:
+            Restarting: Nobody may.
+        """
+        if self.leaving:
+            raise _restarting()
+
+    async def leave(self, seconds: float) -> None:
+        """Let nobody in from now on, and end all sockets: each in a part of the time of its own, at random in it."""
+        self.leaving = True
+        began, lives = self._clock(), list(self._all())
+        random.shuffle(lives)
+        for number, live in enumerate(lives):
+            at = began + seconds * (number + random.random()) / len(lives)  # noqa: S311 -- to spread load
+            if self._has(live):
+                await asyncio.sleep(at - self._clock())
+            if self._has(live):
+                self._end(live, _restarting())
 
     async def aclose(self) -> None:
         """Stop watching."""
@@ -180,8 +211,17 @@ class Hub:
         self.discard(live)
         live.end(refusal)
 
+    def _has(self, live: Live) -> bool:
+        return live in self._live.get(live.identity, ())
+
     def _all(self) -> Iterator[Live]:
         return iter([live for lives in self._live.values() for live in lives])
+
+
+def _restarting() -> Restarting:
+    """Each with a time of its own to come back after, so that not all come at once."""
+    latest = max(1, conf.current().RECONNECT_WITHIN)
+    return Restarting("restart", retry_after=random.randint(1, latest))  # noqa: S311 -- to spread load
 
 
 def _prolonged(live: Live, expires_at: float | None) -> bool:

@@ -113,6 +113,7 @@ class TicketAuthMiddleware:
             Refusal: Whatever goes wrong. Nobody is let in by an accident.
         """
         try:
+            (await hub.of_this_loop.get()).refuse_if_leaving()
             handshake.check_size(scope)
             resolves = functools.partial(routing.resolves, self.inner)
             chosen = handshake.choose(opening, self.schemes, conf.origins(), resolves=resolves, required=self.required)
@@ -180,12 +181,12 @@ class TicketAuthMiddleware:
         told = handshake.answer(refusal, self.schemes, extensions)
         await receive()
         if way is Way.DENIAL:
-            await send({"type": "websocket.http.response.start", "status": told.status, "headers": list(told.headers)})
-            await send({"type": "websocket.http.response.body", "body": told.body})
+            for message in told.denial:
+                await send(message)
             return
         if way is Way.ACCEPT_AND_CLOSE:
             await send({"type": "websocket.accept", "subprotocol": handshake.harmless_subprotocol(opening)})
-        await send({"type": "websocket.close", "code": told.close_code, "reason": told.close_reason})
+        await send(told.close)
 
 
 def _selecting(send: Send) -> Send:

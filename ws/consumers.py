@@ -12,7 +12,7 @@ from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from redis.exceptions import RedisError
 
-from ticketauth import handshake, wire
+from ticketauth import conf, handshake, wire
 from ticketauth.consumers import TypedConsumer, receives
 from ticketauth.exceptions import Unavailable
 from ticketauth.types import Connection
@@ -92,6 +92,7 @@ class EventsConsumer(LimitedConsumer, TypedConsumer):
                 user=User(id=connection.identity.subject, username=str(self.scope["user"].get_username() or "")),
                 connection_id=connection.connection_id,
                 expires_at=None if expires_at is None else datetime.fromtimestamp(expires_at, UTC),
+                reconnect_within=conf.current().RECONNECT_WITHIN,
             )
         )
 

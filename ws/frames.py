@@ -54,6 +54,10 @@ class Ready(Frame):
         description="When the credential behind the socket ends; null where nothing says so.",
         examples=["2026-01-01T12:00:00Z"],
     )
+    reconnect_within: int = Field(
+        description="Seconds over which clients spread their coming back, where a close with 1012 names no time.",
+        examples=[5],
+    )
 
 
 class Event(Frame):

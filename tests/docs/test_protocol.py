@@ -42,6 +42,7 @@ REFUSALS: list[exceptions.Refusal] = [
     exceptions.TooLong("", 414),
     exceptions.TooMany(""),
     exceptions.Unavailable(""),
+    exceptions.Restarting(""),
 ]
 
 

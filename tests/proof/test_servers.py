@@ -96,6 +96,7 @@ REQUESTS: Mapping[str, dict[str, Any]] = {
     "request line too long": {"query": "x" * 8192},
     "headers too long": {"headers": [(f"X-{number}", "x" * 7000) for number in range(5)]},
     "too many": {"headers": [("X-Turnstile", "too_many")]},
+    "the server restarts": {"headers": [("X-Turnstile", "restarting")]},
 }
 """How to be refused. Redis is up for these."""
 
@@ -116,7 +117,7 @@ def promised(name: str, server: str, profile: str) -> str:
     denial, close, _ = promises()[name]
     daphne = server == "daphne"
     if profile == "close" and close != "never":
-        return f"{'4503' if close == '1013' else close} without a reason" if daphne else close
+        return f"{'4503' if close in {'1012', '1013'} else close} without a reason" if daphne else close
     return DAPHNES_OWN.get(name, "403 without a body") if daphne else denial
 
 
@@ -128,7 +129,7 @@ def seen(answer: Handshake, code: str) -> str:
             return f"{number} without a reason"
         waits = reason.startswith("{")
         assert (json.loads(reason)["code"] if waits else reason) == code
-        assert waits == (code in {"too_many", "unavailable"})
+        assert waits == (code in {"too_many", "unavailable", "restarting"})
         return str(number)
     if not answer.body:
         return f"{answer.status} without a body"
