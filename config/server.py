@@ -63,8 +63,7 @@ class Server(uvicorn.Server):
 
         await self._unless_forced(asyncio.create_task(drain(settings.DRAIN_SECONDS)))
         await self._unless_forced(*WebSocketProtocol.consumers, within=CONSUMER_SECONDS)
-        for consumer in WebSocketProtocol.consumers:
-            consumer.cancel()
+        # Those that are busy still are cancelled with the loop.
         await super().shutdown(sockets)
         self._deadlines += (_end_within(LAST_SECONDS, 0),)
 
