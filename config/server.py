@@ -28,12 +28,11 @@ REQUEST_SECONDS = 5
 CONSUMER_SECONDS = 1
 """That a consumer has to end by itself once its client was told."""
 
-MARGIN = REQUEST_SECONDS + CONSUMER_SECONDS + 4
-"""Seconds after `DRAIN_SECONDS` at which the process is gone, whatever holds it."""
-
-
 LAST_SECONDS = 1
 """That what is left has, when everybody has been told and answered: threads, and consumers that cannot be cancelled."""
+
+MARGIN = REQUEST_SECONDS + CONSUMER_SECONDS + LAST_SECONDS + 3
+"""Seconds after `DRAIN_SECONDS` at which the process is gone, whatever holds it."""
 
 
 class Server(uvicorn.Server):

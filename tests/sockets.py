@@ -135,12 +135,16 @@ def handshake(
     ]
     request = f"GET {target} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines) + "\r\n"
     connection = socket.socket()
-    connection.settimeout(timeout)
-    if receive_buffer:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    connection.connect(("127.0.0.1", port))
-    connection.sendall(request.encode("latin-1"))
-    return _answer(connection)
+    try:
+        connection.settimeout(timeout)
+        if receive_buffer:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        connection.connect(("127.0.0.1", port))
+        connection.sendall(request.encode("latin-1"))
+        return _answer(connection)
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _answer(connection: socket.socket) -> Handshake:

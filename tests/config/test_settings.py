@@ -150,3 +150,10 @@ def test_development_needs_nothing(python, bare_environment):
 
 def test_without_debug_no_origin_is_given_away(settings):
     assert settings("ALLOWED_ORIGINS")["ALLOWED_ORIGINS"] == []
+
+
+@pytest.mark.parametrize(
+    ("values", "seconds"), [({}, 5), ({"DEBUG": "1"}, 0), ({"DEBUG": "1", "DRAIN_SECONDS": "2.5"}, 2.5)]
+)
+def test_developers_wait_for_no_socket_unless_they_say_so(settings, values, seconds):
+    assert settings("DRAIN_SECONDS", **values) == {"DRAIN_SECONDS": seconds}

@@ -30,7 +30,7 @@ CEILING = 10.0
 """Seconds that are promised."""
 
 POLL = 0.2
-PINGS = 1
+PINGS = 4
 """Seconds between pings, and for the answer."""
 
 NARROW = 4096
@@ -139,15 +139,16 @@ class TestR40:
         """The twin: until the peer has read what was written."""
         stock = Process(
             "-m", "uvicorn", "config.asgi:application", "--port", "PORT", "--lifespan", "off",
-            "--ws", "websockets-sansio", "--ws-ping-interval", str(PINGS), "--ws-ping-timeout", str(PINGS),
-            REDIS_URL=node.url, DATABASE_URL=process.database_url, DJANGO_SETTINGS_MODULE="config.settings",
+            "--ws", "websockets-sansio", REDIS_URL=node.url, DATABASE_URL=process.database_url,
+            DJANGO_SETTINGS_MODULE="config.settings", REVOCATION_POLL=str(POLL),
         )  # fmt: skip
         with stock, closing(Service(stock.port)) as service:
             tokens = service.post("/api/token/", {"username": "owner", "password": PASSWORD}).json()
             socket = connected(service, tokens, receive_buffer=NARROW)
             stop_reading(socket)
+            log_out(service, tokens)
             with pytest.raises(AssertionError, match="not within"):
-                gone(service.port, socket, 2 * PINGS + CEILING)
+                gone(service.port, socket, POLL + 1 + CEILING)
 
 
 MOST_MEGABYTES = 30
