@@ -230,20 +230,26 @@ class Hub:
                     self._end(live, NotAuthenticated(_REASONS[why]))
 
     async def _ask(self, now: float) -> None:
+        polls = now - self._polled >= conf.current().REVOCATION_POLL
         if now - self._swept >= conf.current().REVOCATION_SWEEP:
             self._unread = set(self._live)
             self._swept = now
+        elif polls:
+            self._unread |= {live.identity for live in self._unsure}
         named, self._named = self._named, set()
         again = {identity for identity in self._live if named and (identity.issuer, identity.subject) in named}
         # All the others in parts: who is over does not wait for them.
-        part = set(islice(self._unread, LARGEST_BATCH))
-        due = {live.identity for live in self._all() if live in self._unsure or live.lifetime.is_near(now)}
+        most = LARGEST_BATCH if conf.may_connect() is None else permissions.MOST_AT_A_TIME
+        part = set(islice(self._unread, most))
+        due = {live.identity for live in self._all() if live.lifetime.is_near(now)}
         try:
             wanted = again | due
-            if part.issuperset(self._live):
+            # Who reads everybody need not ask for some.
+            everybody = part.issuperset(self._live)
+            if not everybody:
+                wanted |= await self._revoked_lately(OVERLAP if polls else GLANCE)
+            if everybody or polls:
                 self._polled = now
-            else:
-                wanted |= await self._revoked_lately(now)
             await self._read(wanted, now)
             await self._read(part.intersection(self._live) - wanted, now)
         except Exception:
@@ -286,11 +292,9 @@ class Hub:
         if now - self._unsure.setdefault(live, now) >= conf.current().BLIND_GRACE:
             self._end(live, Unavailable("permission"))
 
-    async def _revoked_lately(self, now: float) -> set[Identity]:
+    async def _revoked_lately(self, reach: timedelta) -> set[Identity]:
         """Those of whom something was revoked. Whether it concerns them, reading them says."""
-        polls = now - self._polled >= conf.current().REVOCATION_POLL
-        sids, subjects = await query(partial(_revoked, OVERLAP if polls else GLANCE), conf.current().DATABASE_DEADLINE)
-        self._polled = now if polls else self._polled
+        sids, subjects = await query(partial(_revoked, reach), conf.current().DATABASE_DEADLINE)
         return {
             identity
             for identity in self._live

@@ -49,6 +49,11 @@ def hubs(whom: tuple[Issuer, Subject] | None = None) -> None:
         transaction.on_commit(partial(_publisher.publish, message), using=router.db_for_write(Login), robust=True)
 
 
+def flush() -> None:
+    """Wait until what was said is published, or cannot be: for commands, for a process that ends resolves no names."""
+    _publisher.flush()
+
+
 class _Outage:
     """Says what fails once, and not again until it is over."""
 
@@ -76,20 +81,28 @@ class _Publisher:
         self._said: set[str] = set()
         self._lock = threading.Lock()
         self._turn = threading.Lock()
+        self._last: threading.Thread | None = None
         self._outage = _Outage("wakes cannot be published")
 
     def publish(self, message: str) -> None:
-        """Returns at once. The interpreter waits for the thread before it ends."""
+        """Returns at once. The interpreter waits for the thread."""
         with self._lock:
             first = not self._said
             self._said.add(message)
         if first:
+            thread = threading.Thread(target=self._work, name="ticketauth-wake")
             try:
-                threading.Thread(target=self._work, name="ticketauth-wake").start()
+                thread.start()
+                self._last = thread
             except RuntimeError as error:
                 # There are too many, or the interpreter ends.
                 self._said.clear()
                 self._outage.noticed(error)
+
+    def flush(self) -> None:
+        """See the function."""
+        if self._last is not None:
+            self._last.join()
 
     def _work(self) -> None:
         with self._turn:

@@ -29,17 +29,10 @@ IDP = "https://idp.example"
 Heard = Callable[[float], "str | None"]
 
 
-def settle() -> None:
-    """Wait until all has been published."""
-    for thread in threading.enumerate():
-        if thread.name == "ticketauth-wake":
-            thread.join(10)
-
-
 @pytest.fixture
 def heard(valkey: Redis) -> Iterator[Heard]:
     """The next message, or None after so many seconds without one."""
-    settle()
+    wake.flush()
     with valkey.pubsub() as pubsub:
         pubsub.subscribe(conf.store().client.key("channel", "wake"))  # type: ignore[attr-defined]
         assert pubsub.get_message(timeout=5)["type"] == "subscribe"
@@ -49,7 +42,7 @@ def heard(valkey: Redis) -> Iterator[Heard]:
             return message["data"].decode() if message else None
 
         yield hear
-        settle()
+        wake.flush()
 
 
 def deactivate(user: User) -> None:
@@ -120,14 +113,14 @@ def test_what_ends_nothing_wakes_nobody(owner: User, heard: Heard) -> None:
     assert heard(5.0) == ""
     assert not logins.end(sid)
     owner.save()
-    settle()
+    wake.flush()
     assert heard(0.0) is None
 
 
 def test_a_permission_names_its_user(owner: User, heard: Heard, settings: Any) -> None:
     ForeignIdentity.objects.create(issuer=IDP, subject="u1", user=owner)
     permissions.permissions_changed(owner)
-    settle()
+    wake.flush()
     assert heard(0.0) is None, "nobody is asked, so nobody need be told"
     settings.TICKETAUTH = {**settings.TICKETAUTH, "MAY_CONNECT": f"{__name__}.permit_something"}
     permissions.permissions_changed(owner)
@@ -138,7 +131,7 @@ def test_it_waits_for_the_commit(owner: User, heard: Heard) -> None:
     login = Sid(logins.start(owner)["sid"])
     with transaction.atomic():
         logins.end(login)
-        settle()
+        wake.flush()
         assert heard(0.0) is None
     assert heard(5.0) == ""
 
@@ -148,7 +141,7 @@ def test_what_is_rolled_back_wakes_nobody(owner: User, heard: Heard) -> None:
     with transaction.atomic():
         logins.end(login)
         transaction.set_rollback(True)
-    settle()
+    wake.flush()
     assert heard(0.0) is None
 
 
@@ -179,7 +172,7 @@ def node(settings: Any) -> Iterator[Node]:
     with Node() as node:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "REDIS_URL": node.url}
         yield node
-        settle()
+        wake.flush()
 
 
 class TestRedisFails:
@@ -190,16 +183,16 @@ class TestRedisFails:
             assert all(logins.end(sid) for sid in sids)
             assert time.monotonic() - began < conf.current().REDIS_DEADLINE
             assert len([thread for thread in threading.enumerate() if thread.name == "ticketauth-wake"]) <= 2
-            settle()
+            wake.flush()
 
     def test_it_is_said_once(self, owner: User, node: Node, caplog: pytest.LogCaptureFixture) -> None:
         node.kill()
         for _ in range(3):
             logins.deny(OURS, Subject("7"))
-            settle()
+            wake.flush()
         node.start()
         logins.deny(OURS, Subject("7"))
-        settle()
+        wake.flush()
         assert caplog.messages == ["wakes cannot be published (redis_unreachable): live sockets are closed by the poll"]
 
     def test_there_may_be_no_thread(self, owner: User, monkeypatch: pytest.MonkeyPatch, heard: Heard) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
-from ticketauth import logins, logs, users
+from ticketauth import logins, logs, users, wake
 from ticketauth.models import Login
 from ticketauth.types import Sid
 
@@ -39,4 +39,5 @@ class Command(BaseCommand):
         if user is not None:
             ended += logins.end_all(user)
             logs.event(logging.INFO, "revoke", {"outcome": "done", "user": users.subject_of(user)})
+        wake.flush()
         self.stdout.write(f"Ended {ended} logins.")
