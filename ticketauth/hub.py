@@ -241,7 +241,7 @@ class Hub:
         # All the others in parts: who is over does not wait for them.
         most = LARGEST_BATCH if conf.may_connect() is None else permissions.MOST_AT_A_TIME
         part = set(islice(self._unread, most))
-        due = {live.identity for live in self._all() if live.lifetime.is_near(now)}
+        due = {live.identity for live in self._all() if live.lifetime.wakes_at <= now and live.lifetime.is_near(now)}
         try:
             wanted = again | due
             # Who reads everybody need not ask for some.
