@@ -117,12 +117,20 @@ class TestMethods:
 
 _CLOSES = {
     "4401": {"meaning": "no good", "retry": "new ticket, reconnect"},
+    "1012": {"meaning": "restart", "retry": "back off, then new ticket"},
     "1013": {"meaning": "down", "retry": "back off, then new ticket"},
+    "4403": {"meaning": "over", "retry": "stop"},
+    "4429": {"meaning": "too many", "retry": "back off, then new ticket"},
 }
+
+_AROUND = {
+    "method": "ticket", "byToken": True, "closes": _CLOSES, "advice": {"back off, then new ticket": "Back off."},
+    "reachable": True, "origin": None, "welcome": True, "ending": "", "renewing": False, "reconnectWithin": 0,
+}  # fmt: skip
 
 
 def words(parts: Parts, outcome: dict[str, Any], **around: Any) -> dict[str, Any]:
-    known = {"method": "ticket", "byToken": True, "closes": _CLOSES, "reachable": True, "origin": None, **around}
+    known = {**_AROUND, **around}
     said: dict[str, Any] = parts.run("return parts.explain.explain(given[0], given[1])", [outcome, known])
     return said
 
@@ -142,7 +150,7 @@ class TestWords:
         assert words(parts, closed(4401))["title"] == "Closed by the server: no good (4401)"
 
     def test_a_refusal_is_told_from_an_end(self, parts: Parts) -> None:
-        assert words(parts, closed(4401, during="waiting"))["title"] == "Refused: no good (4401)"
+        assert words(parts, closed(4401), welcome=False)["title"] == "Refused: no good (4401)"
 
     def test_the_time_to_wait_is_in_the_reason(self, parts: Parts) -> None:
         said = words(parts, closed(1013, '{"code":"unavailable","retry_after":2}'))
