@@ -312,9 +312,10 @@ class Page:
         return (*self.openers, *self.asking_only)
 
     @property
-    def words(self) -> dict[str, dict[str, str]]:
-        """What the panel says as the page does."""
-        return {"advice": ADVICE, "endings": {ending.reason: f"{ending.why} {ending.keeps}" for ending in ENDINGS}}
+    def words(self) -> str:
+        """JSON: what the panel says as the page does."""
+        endings = {ending.reason: f"{ending.why} {ending.keeps}" for ending in ENDINGS}
+        return json.dumps({"advice": ADVICE, "endings": endings})
 
     @property
     def asking_only(self) -> tuple[Scheme, ...]:

@@ -8,7 +8,7 @@ import { comingBack } from "./try-return.js";
 
 const hosts = [...document.querySelectorAll("[data-try-channel]")];
 const { document: contract, state, cookie } = hosts[0]?.dataset ?? {};
-const words = JSON.parse(document.getElementById("try-words")?.textContent ?? "{}");
+const words = JSON.parse(document.body.dataset.words);
 const page = new Page({ document: contract, state, cookie }, words);
 const back = comingBack(location.hash);
 let beginning = null;

@@ -13,7 +13,7 @@ export class LifeView {
     this.shown = null;
     this.label = el("span.try-label", {});
     this.when = el("span.try-when", {});
-    this.why = el("p.try-why", { id: `${id}-why` });
+    this.why = el("p.try-hint", { id: `${id}-why` });
     this.button = el("button.button-quiet", { type: "button", "aria-describedby": this.why.id, onclick: (event) => this.#renew(event) }, "Renew");
     this.meter = el("progress", { max: "1", value: "0", "aria-hidden": "true" });
     this.notice = el("p.try-notice", {});
@@ -34,16 +34,16 @@ export class LifeView {
   render() {
     const { life, channel, state, whyNoRenewal } = this.panel;
     conceal(this.element, state.name !== "open" || !channel.renews, this.panel.stopButton);
-    switchOff(this.button, Boolean(whyNoRenewal || life?.waitsFor));
-    say(this.button, BUSY[life?.waitsFor] ?? "Renew");
+    if (this.element.hidden) return;
+    switchOff(this.button, Boolean(whyNoRenewal || life.waitsFor));
+    say(this.button, BUSY[life.waitsFor] ?? "Renew");
     say(this.why, whyNoRenewal);
-    this.#tellResult(life?.result ?? null);
-    this.tick();
+    this.#tellResult(life.result);
+    this.#count();
   }
 
-  tick() {
+  #count() {
     const { life } = this.panel;
-    if (this.element.hidden || !life) return;
     const { notice } = life;
     this.element.toggleAttribute("data-expiring", Boolean(notice));
     const renewed = life.result?.kind === "renewed";
