@@ -266,6 +266,22 @@ class TestRevocation:
         echo.is_closed("(4403)", "an administrator")
         expect(echo.root.get_by_text("Nobody is logged in by session.", exact=True)).to_be_visible()
 
+    def test_its_reason_is_in_sight(self, owner: User, panel: Panel) -> None:
+        panel.log_in_as_owner().open()
+        owner.is_active = False
+        owner.save()
+        panel.is_closed("(4403)")
+        expect(panel.outcome).to_be_in_viewport(ratio=1)
+
+    def test_who_reads_elsewhere_stays_there(self, owner: User, panel: Panel, page: Page) -> None:
+        panel.log_in_as_owner().open()
+        page.evaluate("() => scrollTo({ top: 0, behavior: 'instant' })")
+        page.wait_for_function("() => scrollY === 0")
+        owner.is_active = False
+        owner.save()
+        panel.is_closed("(4403)")
+        assert page.evaluate("() => scrollY") == 0
+
     def test_too_many_messages(self, owner: User, panel: Panel, settings: Any) -> None:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "MESSAGE_RATE": "1/min"}
         panel.log_in_as_owner().open()
