@@ -23,6 +23,8 @@ export class Life {
   constructor(now = () => performance.now()) {
     this.now = now;
     this.begun = now();
+    /** Whether the server has sent anything. Before a refusal it sends nothing. */
+    this.isSpokenTo = false;
     /** RFC 3339, by the server's clock; null: nothing says so; undefined: nobody has told yet. */
     this.until = undefined;
     /** Seconds over which clients come back after a restart; 0 where nobody has told. */

@@ -35,7 +35,7 @@ const STATES = {
 /** In these there is, or was, a socket. */
 const WITH_SOCKET = ["waiting", "open", "closing"];
 
-/** Seconds after which a socket counts as let in, where no frame says so: a refusal may be one that is closed at once. */
+/** Seconds after which a socket counts as let in, where the server is silent: a refusal may be one that is closed at once. */
 const SETTLED = 1;
 
 const WAYS_OUT = { getting: "Cancel", connecting: "Cancel", closing: "Drop now" };
@@ -182,7 +182,8 @@ export class Panel {
 
   #received(data, frame) {
     this.logView.log.message("received", data);
-    if (!frame || !this.life) return;
+    this.life.isSpokenTo = true;
+    if (!frame) return;
     this.life.hear(frame);
     this.render();
   }
@@ -317,7 +318,7 @@ export class Panel {
 
   /** Whether it was more than a refusal. */
   #wasWelcome({ kind, during }) {
-    return kind === "closed" && during === "open" && (this.channel.ready || this.life.age > SETTLED);
+    return kind === "closed" && during === "open" && (this.channel.ready || this.life.isSpokenTo || this.life.age > SETTLED);
   }
 
   /** Not where only the socket's own time was up, and not where it was another's ticket that ended it. */
