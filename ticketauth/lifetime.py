@@ -38,7 +38,9 @@ class Lifetime:
         self.settle()
 
     def until(self, expires_at: float | None) -> None:
-        """Its login or credential ends then, in Unix seconds."""
+        """Its login or credential ends then, in Unix seconds. What has not changed is not announced again."""
+        if expires_at == self.expires_at:
+            return
         self.expires_at = expires_at
         self.ends = math.inf if expires_at is None else time.monotonic() + expires_at - time.time()
         self.settle()

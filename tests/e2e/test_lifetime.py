@@ -125,6 +125,14 @@ class TestRenewal:
         _renew(socket, service.ticket(forge.token(sid=..., exp=now + 40)))
         assert [socket.json()["type"] for _ in range(2)] == ["ticketauth.renewed", "ticketauth.expiring"]
 
+    def test_the_same_end_is_not(self, service: Service, forge: Forge) -> None:
+        token = forge.token(sid=..., exp=int(time.time()) + 4)
+        socket = _by_token(service, token)
+        assert socket.json()["type"] == "ticketauth.expiring"
+        _renew(socket, service.ticket(token))
+        assert socket.json()["type"] == "ticketauth.renewed"
+        assert socket.close_code()[0] == 4401
+
     def test_never_past_the_greatest_age(self, service: Service, access: str, settings: Any) -> None:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "SOCKET_MAX_AGE": 2, "EXPIRY_NOTICE": 0}
         socket = _events(service, access)

@@ -122,12 +122,14 @@ class Shown:
         in_full: Only the first time within its channel.
         named: Whether its title is another than the operation's.
         told: Whether its summary is.
+        detailed: Whether its description is.
     """
 
     message: Message
     in_full: bool
     named: bool
     told: bool
+    detailed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +172,61 @@ class CloseCode:
     @property
     def advice(self) -> str:
         """What a client does, as a sentence."""
-        return _ADVICE.get(self.retry, self.retry)
+        return ADVICE.get(self.retry, self.retry)
 
 
-_ADVICE = {
+ADVICE = {
     wire.Retry.STOP.value: "Stop. Trying again would not help.",
     wire.Retry.NEW_TICKET.value: "Get a new credential (a ticket; a refreshed token; a login) and reconnect.",
-    wire.Retry.BACK_OFF.value: "Back off; then get a new credential and reconnect.",
+    wire.Retry.BACK_OFF.value: "Back off: wait, longer each time; then get a new credential and reconnect.",
 }
+"""What a client does after a close, by the document's word. The panel says it too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """An end that is announced.
+
+    Attributes:
+        reason: On the wire.
+        why: It ends.
+        keeps: What keeps the connection.
+    """
+
+    reason: str
+    why: str
+    keeps: str
+
+
+ENDINGS = (
+    Ending(
+        wire.Ending.CREDENTIAL.value,
+        "Its login, or the token that it was opened with, ends.",
+        "Renew it with a fresh ticket. A refresh of the login in time keeps it too.",
+    ),
+    Ending(
+        wire.Ending.AGE.value,
+        "It has been open for almost as long as the service lets a socket be.",
+        "Nothing keeps this one. Open another with a new ticket, then close it.",
+    ),
+    Ending(wire.Ending.IDLE.value, "The client has sent nothing for a while.", "Any message keeps it."),
+)
+"""As in `docs/protocol.md`. The panel says it too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """How long a socket lives, and how it lives on: the middleware's own frames, the same on every channel.
+
+    Attributes:
+        channels: Where they are spoken.
+        operations: With the library's messages.
+        endings: Those that are announced.
+    """
+
+    channels: tuple[Channel, ...]
+    operations: tuple[Operation, ...]
+    endings: tuple[Ending, ...] = ENDINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +274,8 @@ class Channel:
     """For HTTP: code that asks."""
     ready_frame: bool
     """Whether the client is authenticated at `ticketauth.ready`, and not before."""
+    renews: bool
+    """Whether a socket is told of its end, and can be renewed."""
 
     @property
     def anchor(self) -> str:
@@ -247,6 +298,8 @@ class Page:
     endpoints: tuple[Channel, ...]
     """Channels of HTTP: the ticket endpoint."""
     channels: tuple[Channel, ...]
+    life: Life | None
+    """Where sockets are told of their end."""
     after: After | None
     """Where the document has close codes."""
 
@@ -257,6 +310,12 @@ class Page:
     def schemes(self) -> tuple[Scheme, ...]:
         """Each once, in the order of the page."""
         return (*self.openers, *self.asking_only)
+
+    @property
+    def words(self) -> str:
+        """JSON: what the panel says as the page does."""
+        endings = {ending.reason: f"{ending.why} {ending.keeps}" for ending in ENDINGS}
+        return json.dumps({"advice": ADVICE, "endings": endings})
 
     @property
     def asking_only(self) -> tuple[Scheme, ...]:
@@ -280,6 +339,9 @@ def page(document: Document, token_url: str = "") -> Page:
 
 _TICKETS = "tickets"
 """The id of the ticket endpoint."""
+
+_LIFE = "ticketauth.v1"
+"""Stands for a channel in the anchors of the messages that are the same on all. No channel's id has a dot."""
 
 
 Messages = Mapping[str, Message]
@@ -309,6 +371,7 @@ class _Reader:
             askers=askers,
             endpoints=endpoints,
             channels=channels,
+            life=self._life(channels),
             after=self._after(channels),
             login=None,
         )
@@ -316,6 +379,17 @@ class _Reader:
     def _used(self, channels: Sequence[Channel]) -> tuple[Scheme, ...]:
         used = {scheme.id for channel in channels for scheme in channel.schemes}
         return tuple(scheme for scheme in self._schemes.values() if scheme.id in used)
+
+    def _life(self, channels: Sequence[Channel]) -> Life | None:
+        renewing = tuple(channel for channel in channels if channel.renews)
+        if not renewing:
+            return None
+        first = renewing[0]
+        messages, seen = self._messages(_LIFE, self._document["channels"][first.id]), set[str]()
+        made = [self._operation(first, id_, messages, seen) for id_ in self._operation_ids(first)]
+        theirs = [replace(op, id=op.messages[0].message.name) for op in made if op.is_the_librarys]
+        # First what the server says, then what the client can do about it.
+        return Life(renewing, tuple(sorted(theirs, key=lambda operation: operation.from_client)))
 
     def _after(self, channels: Sequence[Channel]) -> After | None:
         codes = tuple(dict.fromkeys(close for channel in channels for close in channel.close_codes))
@@ -326,7 +400,7 @@ class _Reader:
         )
         example = next(iter(plainest), None)
         written = self._reconnecting(example, codes) if example else ()
-        return After(codes, _ADVICE[wire.Retry.BACK_OFF.value], tuple(written), example)
+        return After(codes, ADVICE[wire.Retry.BACK_OFF.value], tuple(written), example)
 
     def _reconnectable(self, channels: Sequence[Channel]) -> Iterator[Channel]:
         """Channels that a ticket opens which the client can ask for."""
@@ -360,7 +434,7 @@ class _Reader:
 
     def _channel(self, id_: str, part: Any) -> Channel:
         server = self._server_of(part)
-        messages = {name: self._message(id_, name, ref) for name, ref in part.get("messages", {}).items()}
+        messages = self._messages(id_, part)
         bare = Channel(
             id=id_,
             address=part["address"],
@@ -377,7 +451,8 @@ class _Reader:
             close_codes=tuple(_close_code(code, told) for code, told in part.get("x-close-codes", {}).items()),
             choices=(),
             request=None,
-            ready_frame=any(_is_ready(message) for message in messages.values()),
+            ready_frame=any(_is(message, wire.READY) for message in messages.values()),
+            renews=any(_is(message, wire.RENEW) for message in messages.values()),
         )
         channel = replace(bare, operations=tuple(self._operations(bare, messages)))
         if channel.websocket:
@@ -393,6 +468,10 @@ class _Reader:
         if "x-security" in part:
             return tuple(self._schemes[id_] for id_ in part["x-security"] if id_ in self._schemes)
         return self._schemes_of(server.get("security", ()))
+
+    def _messages(self, anchor: str, channel: Any) -> Messages:
+        """Of a channel, with anchors that begin with a word."""
+        return {name: self._message(anchor, name, ref) for name, ref in channel.get("messages", {}).items()}
 
     def _message(self, channel: str, id_: str, part: Any) -> Message:
         found = self._resolved(part)
@@ -420,10 +499,15 @@ class _Reader:
         )
 
     def _operations(self, channel: Channel, messages: Messages) -> Iterator[Operation]:
+        """Its own; the library's are shown once for all."""
         seen: set[str] = set()
+        made = (self._operation(channel, id_, messages, seen) for id_ in self._operation_ids(channel))
+        yield from (operation for operation in made if not operation.is_the_librarys)
+
+    def _operation_ids(self, channel: Channel) -> Iterator[str]:
         for id_, part in self._document.get("operations", {}).items():
             if part["channel"]["$ref"].rpartition("/")[2] == channel.id:
-                yield self._operation(channel, id_, messages, seen)
+                yield id_
 
     def _operation(self, channel: Channel, id_: str, messages: Messages, seen: set[str]) -> Operation:
         part = self._document["operations"][id_]
@@ -494,6 +578,7 @@ def _shown(operation: Operation, references: Any, messages: Messages, seen: set[
             in_full=message.id not in seen,
             named=message.title != operation.title,
             told=message.summary != operation.summary,
+            detailed=message.description != operation.description,
         )
         seen.add(message.id)
 
@@ -521,7 +606,7 @@ _PARAMETER = re.compile(r"\{([^{}]+)\}")
 
 def _first_message(channel: Channel) -> str:
     """What a client may send, on one line; any text where everything may be sent."""
-    received = [each for each in channel.operations if each.from_client and not each.is_the_librarys]
+    received = [operation for operation in channel.operations if operation.from_client]
     for operation in received:
         for shown in operation.messages:
             for example in shown.message.examples:
@@ -529,9 +614,10 @@ def _first_message(channel: Channel) -> str:
     return "hello" if any(not operation.messages for operation in received) else ""
 
 
-def _is_ready(message: Message) -> bool:
+def _is(message: Message, word: str) -> bool:
+    """Whether every such message has this `type`."""
     kind = message.payload.get("properties", {}).get("type", {})
-    return isinstance(kind, Mapping) and kind.get("const") == wire.READY
+    return isinstance(kind, Mapping) and kind.get("const") == word
 
 
 def _parameter(name: str, part: Any) -> Parameter:

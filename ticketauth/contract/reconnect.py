@@ -1,4 +1,4 @@
-"""Code that stays connected, as "Retry or stop" in `docs/protocol.md` asks: a ticket per attempt, back-off. Pure."""
+"""Code that stays connected, as "Retry or stop" in `docs/protocol.md` asks: tickets, back-off, renewal. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from string import Template
 
-from ticketauth.wire import READY
+from ticketauth.wire import EXPIRING, READY, RENEW, SUBPROTOCOL, Ending
 
 from .snippets import (
     Connection,
@@ -21,6 +21,8 @@ from .snippets import (
     offers,
     swift_text,
 )  # fmt: skip
+
+_CREDENTIAL = Ending.CREDENTIAL.value
 
 STEADY = 5
 """Seconds after which an open socket counts as ready, where no frame says so."""
@@ -100,17 +102,13 @@ async function accessToken(refresh) {
 }
 
 // A new ticket for every attempt.
-async function newTicket() {
-  let answer;
-  for (const refresh of [false, true]) {
-    answer = await fetch(§{tickets}, {
-      method: "POST",
-      headers: { Authorization: `Bearer ${await accessToken(refresh)}`, "Content-Type": "application/json" },
-      body: §{body},
-    });
-    if (answer.status !== 401) break;
-  }
-  return answer;
+async function newTicket(refresh = false) {
+  const answer = await fetch(§{tickets}, {
+    method: "POST",
+    headers: { Authorization: `Bearer ${await accessToken(refresh)}`, "Content-Type": "application/json" },
+    body: §{body},
+  });
+  return answer.status === 401 && !refresh ? newTicket(true) : answer;
 }
 
 // Seconds that a close frame asks for.
@@ -122,7 +120,7 @@ function retryAfter(reason) {
   }
 }
 
-// One socket, from its ticket to its end.
+§{renewal}// One socket, from its ticket to its end.
 async function attempt() {
   const answer = await newTicket();
   if (!answer.ok) {
@@ -165,15 +163,31 @@ async function stayConnected() {
 console.log("stopped", await stayConnected());""")
 
 
+_JAVASCRIPT_RENEWAL = f"""\
+// The socket lives on. Where that fails, its close says what to do.
+async function renew(socket) {{
+  const answer = await newTicket(true);
+  if (!answer.ok) return;
+  const {{ ticket_uuid }} = await answer.json();
+  socket.send(JSON.stringify({{ type: "{RENEW}", ticket_uuid }}));
+}}
+
+"""
+
+
 def _javascript(connection: Connection, credential: Credential, ends: Ends) -> str:
     known = _either(
         connection,
         {
             "begin": "let ready = false;",
-            "hear": f'\n      if (JSON.parse(data).type === "{READY}") ready = true;',
+            "hear": f"\n      const {{ type, reason }} = JSON.parse(data);"
+            f'\n      if (type === "{READY}") ready = true;'
+            f'\n      if (type === "{EXPIRING}" && reason === "{_CREDENTIAL}") renew(socket).catch(console.log);',
             "ready": "",
+            "renewal": _JAVASCRIPT_RENEWAL,
         },
         {
+            "renewal": "",
             "begin": "let opened = Infinity;\n    socket.onopen = () => (opened = Date.now());",
             "hear": "",
             "ready": f": Date.now() - opened > {STEADY * 1000}",
@@ -192,13 +206,13 @@ def _javascript(connection: Connection, credential: Credential, ends: Ends) -> s
 def _javascript_socket(connection: Connection, credential: Credential) -> str:
     value = "${ticket}"
     if credential.place == "query":
-        return f"`{address_of(connection, credential, value)}`"
+        return f'`{address_of(connection, credential, value)}`, "{SUBPROTOCOL}"'
     url = json.dumps(connection.url)
     if credential.place == "subprotocol":
         first, second = offers(value)
         return f'{url}, ["{first}", `{second}`]'
     [(name, text)] = headers_of(connection, credential, value)
-    return f'{url}, {{ headers: {{ "{name}": `{text}` }} }}'
+    return f'{url}, {{ protocols: "{SUBPROTOCOL}", headers: {{ "{name}": `{text}` }} }}'
 
 
 # --- Python
@@ -210,9 +224,9 @@ import os
 import random
 §{time}import urllib.error
 import urllib.request
-from dataclasses import dataclass
+§{imports}from dataclasses import dataclass
 
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import §{connection}connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 # From the table above, close codes and HTTP statuses; every other is a lost connection.
@@ -234,14 +248,14 @@ def access_token(refresh: bool) -> str:
     return os.environ["ACCESS_TOKEN"]
 
 
-def new_ticket() -> str:
+def new_ticket(refresh: bool = False) -> str:
     """A new ticket for every attempt."""
     try:
-        return request_ticket(access_token(refresh=False))
+        return request_ticket(access_token(refresh))
     except urllib.error.HTTPError as error:
-        if error.code != 401:
+        if error.code != 401 or refresh:
             raise
-    return request_ticket(access_token(refresh=True))
+    return new_ticket(refresh=True)
 
 
 def request_ticket(token: str) -> str:
@@ -268,7 +282,7 @@ def ended(code: int, reason: str, ready: bool = False) -> End:
     return End(code, retry_after(reason), ready, code in STOP, code in RENEW)
 
 
-async def attempt() -> End:
+§{renewal}async def attempt() -> End:
     """One socket, from its ticket to its end."""
     §{begin}
     try:
@@ -309,6 +323,17 @@ async def stay_connected() -> int:
 print("stopped", asyncio.run(stay_connected()))''')
 
 
+_PYTHON_RENEWAL = f'''\
+async def renew(socket: ClientConnection) -> None:
+    """The socket lives on. Where that fails, its close says what to do."""
+    with suppress(OSError):
+        ticket = await asyncio.to_thread(new_ticket, refresh=True)
+        await socket.send(json.dumps({{"type": "{RENEW}", "ticket_uuid": ticket}}))
+
+
+'''
+
+
 def _python(connection: Connection, credential: Credential, ends: Ends) -> str:
     known = _either(
         connection,
@@ -316,10 +341,19 @@ def _python(connection: Connection, credential: Credential, ends: Ends) -> str:
             "time": "",
             "begin": "ready = False",
             "opened": "",
-            "hear": f'\n                ready = ready or json.loads(message)["type"] == "{READY}"',
+            "hear": "\n                told = json.loads(message)"
+            f'\n                ready = ready or told["type"] == "{READY}"'
+            f'\n                if told["type"] == "{EXPIRING}" and told["reason"] == "{_CREDENTIAL}":'
+            "\n                    await renew(socket)",
             "ready": "ready",
+            "imports": "from contextlib import suppress\n",
+            "connection": "ClientConnection, ",
+            "renewal": _PYTHON_RENEWAL,
         },
         {
+            "imports": "",
+            "connection": "",
+            "renewal": "",
             "time": "import time\n",
             "begin": 'opened = float("inf")',
             "opened": "\n            opened = time.monotonic()",
@@ -337,14 +371,15 @@ def _python(connection: Connection, credential: Credential, ends: Ends) -> str:
 
 def _python_socket(connection: Connection, credential: Credential) -> str:
     value = "{ticket}"
+    offer = f'subprotocols=["{SUBPROTOCOL}"]'
     if credential.place == "query":
-        return f'f"{address_of(connection, credential, value)}"'
+        return f'f"{address_of(connection, credential, value)}", {offer}'
     url = json.dumps(connection.url)
     if credential.place == "subprotocol":
         first, second = offers(value)
         return f'{url}, subprotocols=["{first}", f"{second}"]'
     [(name, text)] = headers_of(connection, credential, value)
-    return f'{url}, additional_headers={{"{name}": f"{text}"}}'
+    return f'{url}, {offer}, additional_headers={{"{name}": f"{text}"}}'
 
 
 # --- Kotlin, with OkHttp
@@ -353,7 +388,7 @@ _KOTLIN = _Program("""\
 import java.io.IOException
 import java.util.concurrent.CompletableFuture
 import java.util.concurrent.TimeUnit
-import kotlin.random.Random
+§{imports}import kotlin.random.Random
 import okhttp3.*
 import okhttp3.MediaType.Companion.toMediaType
 import okhttp3.RequestBody.Companion.toRequestBody
@@ -379,11 +414,11 @@ class End(
 fun accessToken(refresh: Boolean): String = "<access token>"
 
 // A new ticket for every attempt.
-fun newTicket(): Response {
-    val answer = requestTicket(accessToken(refresh = false))
-    if (answer.code != 401) return answer
+fun newTicket(refresh: Boolean = false): Response {
+    val answer = requestTicket(accessToken(refresh))
+    if (answer.code != 401 || refresh) return answer
     answer.close()
-    return requestTicket(accessToken(refresh = true))
+    return newTicket(refresh = true)
 }
 
 fun requestTicket(token: String): Response {
@@ -402,7 +437,7 @@ fun retryAfter(response: Response?): Double = response?.header("Retry-After")?.t
 fun retryAfter(reason: String): Double =
     try { JSONObject(reason).optDouble("retry_after", 0.0) } catch (e: JSONException) { 0.0 }
 
-class Listener(private val end: CompletableFuture<End>) : WebSocketListener() {
+§{renewal}class Listener(private val end: CompletableFuture<End>) : WebSocketListener() {
     §{begin}
 
     override fun onMessage(webSocket: WebSocket, text: String) {
@@ -459,14 +494,35 @@ fun main() {
 }""")
 
 
+_KOTLIN_RENEWAL = f"""\
+// The socket lives on. Where that fails, its close says what to do.
+fun renew(socket: WebSocket) {{
+    val answer = try {{ newTicket(refresh = true) }} catch (e: IOException) {{ return }}
+    answer.use {{
+        if (!it.isSuccessful) return
+        val ticket = JSONObject(it.body!!.string()).getString("ticket_uuid")
+        socket.send(JSONObject().put("type", "{RENEW}").put("ticket_uuid", ticket).toString())
+    }}
+}}
+
+"""
+
+
 def _kotlin(connection: Connection, credential: Credential, ends: Ends) -> str:
     known = _either(
         connection,
         {
             "begin": "private var ready = false",
-            "hear": f'\n        if (JSONObject(text).optString("type") == "{READY}") ready = true',
+            "hear": "\n        val frame = JSONObject(text)"
+            f'\n        if (frame.optString("type") == "{READY}") ready = true'
+            f'\n        val near = frame.optString("type") == "{EXPIRING}"'
+            f'\n        if (near && frame.optString("reason") == "{_CREDENTIAL}") thread {{ renew(webSocket) }}',
+            "imports": "import kotlin.concurrent.thread\n",
+            "renewal": _KOTLIN_RENEWAL,
         },
         {
+            "imports": "",
+            "renewal": "",
             "begin": "private var opened = 0L\n"
             f"    private val ready get() = opened > 0 && System.currentTimeMillis() - opened > {STEADY * 1000}\n\n"
             "    override fun onOpen(webSocket: WebSocket, response: Response) {\n"
@@ -487,10 +543,10 @@ def _kotlin(connection: Connection, credential: Credential, ends: Ends) -> str:
 
 
 def _headers(connection: Connection, credential: Credential, value: str) -> list[tuple[str, str]]:
-    """All headers, also that of the subprotocol."""
+    """All headers, also that of the subprotocol: without it nobody is told of the end."""
     if credential.place == "subprotocol":
         return [("Sec-WebSocket-Protocol", ", ".join(offers(value)))]
-    return headers_of(connection, credential, value)
+    return [*headers_of(connection, credential, value), ("Sec-WebSocket-Protocol", SUBPROTOCOL)]
 
 
 # --- Swift, with URLSession
@@ -516,10 +572,10 @@ func accessToken(refresh: Bool) async throws -> String {
 }
 
 // A new ticket for every attempt.
-func newTicket() async throws -> (Data, HTTPURLResponse) {
-    let answer = try await requestTicket(accessToken(refresh: false))
-    if answer.1.statusCode != 401 { return answer }
-    return try await requestTicket(accessToken(refresh: true))
+func newTicket(refresh: Bool = false) async throws -> (Data, HTTPURLResponse) {
+    let answer = try await requestTicket(accessToken(refresh: refresh))
+    if answer.1.statusCode != 401 || refresh { return answer }
+    return try await newTicket(refresh: true)
 }
 
 func requestTicket(_ token: String) async throws -> (Data, HTTPURLResponse) {
@@ -543,9 +599,10 @@ func retryAfter(_ reason: Data?) -> Double {
     return told?.retry_after ?? 0
 }
 
-// One socket, from its ticket to its end.
-func attempt() async throws -> End {
-    struct Issued: Decodable { let ticket_uuid: String }§{frame}
+struct Issued: Decodable { let ticket_uuid: String }
+
+§{renewal}// One socket, from its ticket to its end.
+func attempt() async throws -> End {§{frame}
     let (data, answer) = try await newTicket()
     let status = answer.statusCode
     guard status == 201 else {
@@ -597,17 +654,34 @@ while true {
 }""")
 
 
+_SWIFT_RENEWAL = f"""\
+// The socket lives on. Where that fails, its close says what to do.
+func renew(_ socket: URLSessionWebSocketTask) async throws {{
+    let (data, answer) = try await newTicket(refresh: true)
+    guard answer.statusCode == 201 else {{ return }}
+    let ticket = try JSONDecoder().decode(Issued.self, from: data).ticket_uuid
+    let frame = try JSONEncoder().encode(["type": "{RENEW}", "ticket_uuid": ticket])
+    try await socket.send(.string(String(decoding: frame, as: UTF8.self)))
+}}
+
+"""
+
+
 def _swift(connection: Connection, credential: Credential, ends: Ends) -> str:
     known = _either(
         connection,
         {
-            "frame": "\n    struct Frame: Decodable { let type: String }",
+            "frame": "\n    struct Frame: Decodable { let type: String; let reason: String? }",
             "begin": "var ready = false",
             "hear": "\n            let frame = try? JSONDecoder().decode(Frame.self, from: Data(text.utf8))\n"
-            f'            if frame?.type == "{READY}" {{ ready = true }}',
+            f'            if frame?.type == "{READY}" {{ ready = true }}\n'
+            f'            let near = frame?.type == "{EXPIRING}" && frame?.reason == "{_CREDENTIAL}"\n'
+            "            if near { try? await renew(socket) }",
             "ready": "ready",
+            "renewal": _SWIFT_RENEWAL,
         },
         {
+            "renewal": "",
             "frame": "",
             "begin": "let opened = Date()",
             "hear": "",

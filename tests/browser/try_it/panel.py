@@ -19,6 +19,7 @@ class Panel:
         self.root = page.locator(f"#try-{channel}")
         self.status = self.root.locator(".try-status")
         self.outcome = self.root.locator(".try-outcome")
+        self.life = self.root.locator(".try-life")
         self.problems = self.root.locator(".try-problem:not([hidden])")
         self.ticket = self.root.locator(".try-ticket")
         self.entries = self.root.locator(".try-entry")
@@ -78,6 +79,9 @@ class Panel:
         """Connect, and see that it is open."""
         self.connect()
         self.is_("Open")
+
+    def renew(self) -> None:
+        self.button("Renew").click()
 
     def is_(self, state: str) -> None:
         expect(self.status.locator(".try-state")).to_have_text(state)

@@ -14,7 +14,7 @@ import pytest
 from tests.docs.tables import ROOT
 
 STATIC = ROOT / "ticketauth" / "static" / "ticketauth" / "contract"
-_NAMES = ("machine", "schema", "json", "document", "log", "secrets", "ticket", "explain", "methods")
+_NAMES = ("machine", "schema", "json", "document", "log", "secrets", "ticket", "explain", "methods", "frames", "life")
 
 _LOOP = """
 import { createInterface } from "node:readline";

@@ -137,9 +137,17 @@ class TestClosed:
         [
             (1000, "", ("Closed normally (1000)",)),
             (1011, "", ("The server failed (1011)",)),
-            (1012, "", ("the server restarts (1012)", "Wait, longer each time")),
-            (4400, "malformed", ("malformed, or more than one credential (4400)", "Do not connect again")),
-            (4403, "forbidden", ("the login is over, or this is not permitted here (4403)", "Do not connect again")),
+            (1012, "", ("the server restarts (1012)", "wait, longer each time")),
+            (
+                4400,
+                "malformed",
+                ("malformed, or more than one credential (4400)", "Stop. Trying again would not help."),
+            ),
+            (
+                4403,
+                "forbidden",
+                ("the login is over, or this is not permitted here (4403)", "Stop. Trying again would not help."),
+            ),
             (4429, '{"code":"too_many","retry_after":7}', ("too many sockets or messages (4429)", "Try again in 7 s.")),
             (4999, "", ("A code of this application's own (4999)",)),
         ],
@@ -251,7 +259,7 @@ class TestServerThatGoesAway:
         with serve():
             panel = Panel(browse()).ready()
             panel.log_in_as_owner().open()
-        panel.is_closed("the server restarts (1012)", "Wait, longer each time")
+        panel.is_closed("the server restarts (1012)", "wait, longer each time")
         panel.connect()
         panel.is_refused("The server cannot be reached")
         with serve():

@@ -117,12 +117,20 @@ class TestMethods:
 
 _CLOSES = {
     "4401": {"meaning": "no good", "retry": "new ticket, reconnect"},
+    "1012": {"meaning": "restart", "retry": "back off, then new ticket"},
     "1013": {"meaning": "down", "retry": "back off, then new ticket"},
+    "4403": {"meaning": "over", "retry": "stop"},
+    "4429": {"meaning": "too many", "retry": "back off, then new ticket"},
 }
+
+_AROUND = {
+    "method": "ticket", "byToken": True, "closes": _CLOSES, "advice": {"back off, then new ticket": "Back off."},
+    "reachable": True, "origin": None, "welcome": True, "ending": "", "renewing": False, "reconnectWithin": 0,
+}  # fmt: skip
 
 
 def words(parts: Parts, outcome: dict[str, Any], **around: Any) -> dict[str, Any]:
-    known = {"method": "ticket", "byToken": True, "closes": _CLOSES, "reachable": True, "origin": None, **around}
+    known = {**_AROUND, **around}
     said: dict[str, Any] = parts.run("return parts.explain.explain(given[0], given[1])", [outcome, known])
     return said
 
@@ -142,7 +150,7 @@ class TestWords:
         assert words(parts, closed(4401))["title"] == "Closed by the server: no good (4401)"
 
     def test_a_refusal_is_told_from_an_end(self, parts: Parts) -> None:
-        assert words(parts, closed(4401, during="waiting"))["title"] == "Refused: no good (4401)"
+        assert words(parts, closed(4401), welcome=False)["title"] == "Refused: no good (4401)"
 
     def test_the_time_to_wait_is_in_the_reason(self, parts: Parts) -> None:
         said = words(parts, closed(1013, '{"code":"unavailable","retry_after":2}'))
@@ -165,3 +173,58 @@ class TestWords:
     @pytest.mark.parametrize("during", ["getting", "connecting", "waiting"])
     def test_every_time_limit_has_words(self, parts: Parts, during: str) -> None:
         assert "within" in words(parts, {"kind": "late", "during": during})["title"]
+
+
+class TestEnds:
+    """What a code means by the time at which it comes."""
+
+    @pytest.mark.parametrize(
+        ("ending", "line"),
+        [
+            ("credential", "Its login or token has ended, as announced."),
+            ("age", "It was open for as long as a socket may be, as announced."),
+            ("idle", "Nothing was sent for too long, as announced."),
+            ("", "Its time was up"),
+            ("moonrise", "Its time was up"),
+        ],
+    )
+    def test_of_time(self, parts: Parts, ending: str, line: str) -> None:
+        assert words(parts, closed(4401), ending=ending)["lines"][0].startswith(line)
+
+    def test_of_a_handshake(self, parts: Parts) -> None:
+        assert words(parts, closed(4401), welcome=False)["lines"][0].startswith("The ticket was unknown")
+        assert words(parts, closed(4429), welcome=False)["lines"][0].startswith("Too many sockets")
+        assert words(parts, closed(4403), welcome=False)["lines"] == []
+
+    def test_of_a_login(self, parts: Parts) -> None:
+        assert words(parts, closed(4403))["lines"][0].startswith("Its login is over")
+        assert words(parts, closed(4403), renewing=True)["lines"][0].startswith("The ticket of the renewal")
+
+    def test_of_too_much(self, parts: Parts) -> None:
+        assert words(parts, closed(4429, '{"code":"too_many","retry_after":60}'))["lines"][0].startswith(
+            "More messages"
+        )
+        assert "left unread" in words(parts, closed(4429, "too_many"))["lines"][0]
+
+    def test_of_a_server_that_restarts(self, parts: Parts) -> None:
+        assert words(parts, closed(1012))["advice"] == "Back off."
+        assert "up to 5 s" in words(parts, closed(1012), reconnectWithin=5)["advice"]
+
+    def test_the_advice_is_the_pages(self, parts: Parts) -> None:
+        assert words(parts, closed(1013))["advice"] == words(parts, closed(1006))["advice"] == "Back off."
+
+
+_MESSAGES = """
+const sent = (word) => ({ payload: { properties: { type: { const: word } } } });
+const taken = [sent("hello"), sent("ticketauth.renew")];
+const root = {
+  channels: { it: { address: "/it/", messages: { ...taken } } },
+  operations: { all: { action: "receive", channel: { $ref: "#/channels/it" }, messages: taken } },
+};
+const { renews, ready, messages } = parts.document.channelOf(root, "it");
+return [renews, ready, messages.map(({ schema }) => schema.properties.type.const)];
+"""
+
+
+def test_a_renewal_is_no_message_to_try(parts: Parts) -> None:
+    assert parts.run(_MESSAGES) == [True, False, ["hello"]]

@@ -37,6 +37,7 @@ class TestNoCredential:
             f'{{"ticket": "{TICKET}"}}',
             f"ws://host/ws/?ticket_uuid={TICKET}",
             f"ticketauth.v1, ticketauth.ticket.{TICKET}",
+            json.dumps({"type": "ticketauth.renew", "ticket_uuid": TICKET}),
             json.dumps({"again": f"say {TICKET}"}),
             # A server may spell a character otherwise; the reader of the log sees it all the same.
             '{"ticket": "' + TICKET.replace("0", "\\u0030") + '"}',
@@ -52,6 +53,10 @@ class TestNoCredential:
     )
     def test_that_looks_like_a_jwt(self, parts: Parts, text: str) -> None:
         assert JWT not in json.dumps(kept(parts, text))
+
+    def test_that_renews_a_socket_wherever_it_came_from(self, parts: Parts) -> None:
+        (entry,) = kept(parts, json.dumps({"type": "ticketauth.renew", "ticket_uuid": "from-another-tab"}))
+        assert json.loads(entry["text"]) == {"type": "ticketauth.renew", "ticket_uuid": "‹ticket›"}
 
     def test_in_a_binary_message(self, parts: Parts) -> None:
         (entry,) = kept(parts, f"\0\1{JWT}\2", binary=True)

@@ -73,7 +73,7 @@ class TestTicket:
         owner.is_active = False
         owner.save()
         panel.connect()
-        panel.is_closed("no credential, or one that is unknown, spent or expired (4401)", "Get a new ticket")
+        panel.is_closed("no credential, or one that is unknown, spent or expired (4401)", "Get a new credential")
 
     def test_too_many(self, owner: User, panel: Panel, settings) -> None:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "RATE_PER_USER": "1/min"}
@@ -94,7 +94,7 @@ class TestTicket:
         panel.get_ticket()
         settings.TICKETAUTH = {**settings.TICKETAUTH, "REDIS_URL": f"unix://{tmp_path / 'nobody.sock'}?db=0"}
         panel.connect()
-        panel.is_closed("a dependency is down (1013)", "Wait, longer each time", "Try again in")
+        panel.is_closed("a dependency is down (1013)", "wait, longer each time", "Try again in")
 
     def test_it_is_forgotten_with_the_method(self, owner: User, panel: Panel) -> None:
         panel.log_in_as_owner()

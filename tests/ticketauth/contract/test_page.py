@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import yaml
 from django.template.loader import render_to_string
 
+from ticketauth import wire
 from ticketauth.contract.page import Channel, Page, page
 
 ZOO = Path(__file__).parents[1] / "asyncapi" / "zoo.yaml"
@@ -170,6 +172,34 @@ class TestAfterAClose:
         assert "4401, 401" in code
 
 
+class TestLife:
+    def test_the_frames_of_the_library_are_there_once(self, zoo: Page) -> None:
+        assert zoo.life
+        assert [operation.anchor for operation in zoo.life.operations] == [
+            "operation-ticketauth.expiring",
+            "operation-ticketauth.renew",
+        ]
+        assert not any(operation.is_the_librarys for channel in zoo.channels for operation in channel.operations)
+
+    def test_it_says_where_they_are_spoken(self, zoo: Page) -> None:
+        assert zoo.life
+        assert [c.id for c in zoo.life.channels] == [c.id for c in zoo.channels if c.close_codes]
+
+    def test_every_end_that_is_announced_is_explained(self, zoo: Page) -> None:
+        assert zoo.life
+        assert {ending.reason for ending in zoo.life.endings} == {ending.value for ending in wire.Ending}
+
+    def test_where_they_are_not_spoken_there_is_nothing_to_say(self) -> None:
+        assert page(document()).life is None
+
+    def test_the_panel_says_what_the_page_says(self, zoo: Page) -> None:
+        words = json.loads(zoo.words)
+        assert zoo.after
+        assert zoo.after.lost in words["advice"].values()
+        assert set(words["advice"]) == {retry.value for retry in wire.Retry}
+        assert set(words["endings"]) == {ending.value for ending in wire.Ending}
+
+
 class TestAuthentication:
     def test_what_opens_a_socket_is_told_from_what_asks_for_a_ticket(self, zoo: Page) -> None:
         assert {scheme.id for scheme in zoo.openers} == {s.id for channel in zoo.channels for s in channel.schemes}
@@ -228,7 +258,8 @@ class TestTheZoo:
 
     def test_no_two_things_have_one_anchor(self, zoo: Page) -> None:
         channels = (*zoo.endpoints, *zoo.channels)
-        anchors = [scheme.anchor for scheme in zoo.schemes]
+        assert zoo.life
+        anchors = [scheme.anchor for scheme in zoo.schemes] + [operation.anchor for operation in zoo.life.operations]
         for channel in channels:
             anchors += [channel.anchor, *(operation.anchor for operation in channel.operations)]
             for message in channel.messages:

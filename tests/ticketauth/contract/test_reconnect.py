@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from websockets.sync.server import ServerConnection, serve
 
-from tests.conftest import Service
+from tests.conftest import Forge, Service
 from tests.ticketauth.contract.conftest import node
 from ticketauth.contract.page import Page
 from ticketauth.contract.reconnect import Ends, reconnecting
@@ -35,16 +36,16 @@ runs = pytest.mark.parametrize("language", ["javascript", "python"])
 
 
 @contextmanager
-def running(snippet: Snippet, token: str, folder: Path) -> Iterator[Iterator[str]]:
-    """The lines of a program, which is given half a minute."""
+def running(snippet: Snippet, token: str, folder: Path, refreshed: str = "") -> Iterator[Iterator[str]]:
+    """The lines of a program, which is given half a minute, a token and perhaps another after a refresh."""
     program = folder / "program"
-    program.write_text(snippet.code.replace("<access token>", token), encoding="utf-8")
+    program.write_text(_with(snippet, token, refreshed or token), encoding="utf-8")
     program = program.rename(program.with_suffix({"python": ".py", "javascript": ".mjs"}[snippet.language]))
     command = [sys.executable, "-W", "error", "-u"] if snippet.language == "python" else [node()]
     process = subprocess.Popen(
         [*command, str(program)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env={"PATH": os.environ["PATH"], "ACCESS_TOKEN": token},
+        env={"PATH": os.environ["PATH"]},
     )  # fmt: skip
     assert process.stdout
     too_long = threading.Timer(30, process.kill)
@@ -53,6 +54,13 @@ def running(snippet: Snippet, token: str, folder: Path) -> Iterator[Iterator[str
         yield (line.strip() for line in process.stdout)
         too_long.cancel()
         process.kill()
+
+
+def _with(snippet: Snippet, token: str, refreshed: str) -> str:
+    """The program, with its place for a token filled in."""
+    if snippet.language == "python":
+        return snippet.code.replace('os.environ["ACCESS_TOKEN"]', f'"{refreshed}" if refresh else "{token}"')
+    return snippet.code.replace('"<access token>"', f'refresh ? "{refreshed}" : "{token}"')
 
 
 def of(language: str, written: tuple[Snippet, ...]) -> Snippet:
@@ -82,6 +90,20 @@ class TestAtTheService:
             assert first["type"] == second["type"] == READY
             assert first["connection_id"] != second["connection_id"]
             service.post("/api/token/logout/", {"refresh": tokens["refresh"]})
+            assert list(lines) == ["closed 4403", "stopped 4403"]
+
+    @runs
+    def test_it_renews_the_socket_ahead_of_the_tokens_end(
+        self, contract: Page, owner: User, forge: Forge, tmp_path: Path, language: str
+    ) -> None:
+        ends = int(time.time()) + 8
+        token, refreshed = (forge.token(sid=..., exp=exp) for exp in (ends, ends + 3600))
+        with running(of_the_service(contract, language), token, tmp_path, refreshed) as lines:
+            told = [json.loads(next(lines)) for _ in range(3)]
+            assert [frame["type"] for frame in told] == [READY, "ticketauth.expiring", "ticketauth.renewed"]
+            time.sleep(max(0.0, ends + 1 - time.time()))  # Past its end before.
+            owner.is_active = False
+            owner.save()
             assert list(lines) == ["closed 4403", "stopped 4403"]
 
     @runs
@@ -224,6 +246,13 @@ class TestEveryLanguage:
         self, language: str, credential: Credential, carried: str, ready_frame: bool
     ) -> None:
         assert (READY in written(language, credential, ready_frame)) is ready_frame
+
+    def test_it_renews_where_it_reads_frames(
+        self, language: str, credential: Credential, carried: str, ready_frame: bool
+    ) -> None:
+        code = written(language, credential, ready_frame)
+        assert ("ticketauth.renew" in code) is ("ticketauth.expiring" in code) is ready_frame
+        assert "ticketauth.v1" in code
 
     def test_no_place_is_left_empty(
         self, language: str, credential: Credential, carried: str, ready_frame: bool

@@ -264,7 +264,13 @@ class TestPage:
         for channel in document["channels"]:
             assert f'id="channel-{channel}"' in page
         for operation in document["operations"]:
-            assert f'id="operation-{operation}"' in page
+            assert (f'id="operation-{operation}"' in page) is ("Ticketauth" not in operation)
+
+    def test_it_shows_the_operations_of_the_library_once(self, client: Client) -> None:
+        page = client.get(PAGE).content.decode()
+        for word in ("ticketauth.expiring", "ticketauth.renew"):
+            assert page.count(f'id="operation-{word}"') == 1
+            assert page.count(f'href="#operation-{word}"') == 2  # The menu, and its own anchor.
 
     def test_the_panel_is_in_it_by_setting_alone(self, client: Client) -> None:
         assert b"try-it" not in client.get(PAGE).content

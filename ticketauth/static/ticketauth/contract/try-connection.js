@@ -1,11 +1,8 @@
 /** Carries out what the state machine decides: asks for the credential, opens and closes the socket, keeps the limits. */
 
+import { READY, SUBPROTOCOL, frameOf } from "./try-frames.js";
 import { LIMITS, START, next } from "./try-machine.js";
 
-/** The word that a client offers who understands `ticketauth.*` frames. */
-export const SUBPROTOCOL = "ticketauth.v1";
-
-const READY = "ticketauth.ready";
 const NORMAL = 1000;
 
 export class Connection {
@@ -14,7 +11,7 @@ export class Connection {
    * @param {(signal: AbortSignal) => Promise<{ok: boolean}>} does.get Gets the credential that the method needs.
    * @param {() => {url: string, protocols: string[]}} does.target Where to connect to; called once per attempt.
    * @param {(state: import("./try-machine.js").State) => void} does.changed
-   * @param {(data: string | ArrayBuffer) => void} does.received
+   * @param {(data: string | ArrayBuffer, frame: {type: string} | null) => void} does.received `frame`: where it is the library's.
    */
   constructor(does) {
     this.does = does;
@@ -22,6 +19,11 @@ export class Connection {
     this.socket = null;
     this.asking = null;
     this.limit = 0;
+  }
+
+  /** Whether the server has selected the subprotocol, and so speaks of the end. */
+  get speaks() {
+    return this.socket?.protocol === SUBPROTOCOL;
   }
 
   /** @param {object} event */
@@ -64,8 +66,9 @@ export class Connection {
     socket.onopen = () => this.tell("opened", attempt);
     socket.onclose = ({ code, reason }) => this.tell("ended", attempt, { code, reason });
     socket.onmessage = ({ data }) => {
-      this.does.received(data);
-      if (isReady(data)) this.tell("ready", attempt);
+      const frame = frameOf(data);
+      this.does.received(data, frame);
+      if (frame?.type === READY) this.tell("ready", attempt);
     };
     this.socket = socket;
   }
@@ -79,14 +82,5 @@ export class Connection {
     const socket = this.socket;
     socket.onopen = socket.onclose = socket.onmessage = null;
     socket.close(NORMAL);
-  }
-}
-
-function isReady(data) {
-  if (typeof data !== "string" || !data.includes(READY)) return false;
-  try {
-    return JSON.parse(data).type === READY;
-  } catch {
-    return false;
   }
 }

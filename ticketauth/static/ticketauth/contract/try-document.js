@@ -1,8 +1,8 @@
 /** Reads the AsyncAPI document: what the panel has to know of one channel. */
 
+import { FRAMES, READY, RENEW } from "./try-frames.js";
 import { ask } from "./try-server.js";
 
-const READY = "ticketauth.ready";
 let loading = null;
 
 /** @param {string} url @returns {Promise<import("./try-server.js").Answer>} Asked for once per page, and again after a failure. */
@@ -37,6 +37,7 @@ export function at(root, ref) {
  * @property {{id: string, word: string, name: string}[]} schemes In the order in which the server looks for them.
  * @property {boolean} anonymous
  * @property {boolean} ready Whether it says so itself.
+ * @property {boolean} renews Whether a socket lives on with a fresh ticket.
  * @property {Record<string, {meaning: string, retry: string}>} closes
  * @property {{title: string, schema: object, examples: {name: string, payload: any}[]}[]} messages What may be sent.
  */
@@ -53,7 +54,8 @@ export function channelOf(root, id) {
       id: key, word: schemes[key]?.["x-scheme"] ?? "", name: schemes[key]?.name ?? "",
     })),
     anonymous: channel["x-anonymous"] === true,
-    ready: Object.values(channel.messages ?? {}).some((message) => saysReady(root, resolve(root, message))),
+    ready: has(root, channel, READY),
+    renews: has(root, channel, RENEW),
     closes: channel["x-close-codes"] ?? {},
     messages: sendable(root, id),
   };
@@ -69,9 +71,12 @@ function parameterOf(name, given) {
   return { name, description: given?.description ?? "", example: String(given?.examples?.[0] ?? given?.default ?? "") };
 }
 
-function saysReady(root, message) {
+const has = (root, channel, word) => Object.values(channel.messages ?? {}).some((message) => typeOf(root, resolve(root, message)) === word);
+
+/** The word that every such message has as its `type`, or "". */
+function typeOf(root, message) {
   const type = resolve(root, resolve(root, message?.payload)?.properties?.type);
-  return type?.const === READY || (type?.enum?.length === 1 && type.enum[0] === READY);
+  return String(type?.const ?? (type?.enum?.length === 1 ? type.enum[0] : ""));
 }
 
 function sendable(root, id) {
@@ -79,7 +84,9 @@ function sendable(root, id) {
     ({ action, channel }) => action === "receive" && channel.$ref === `#/channels/${id.replaceAll("~", "~0").replaceAll("/", "~1")}`,
   );
   const messages = operations.flatMap(({ messages: used }) => used ?? []).map((used) => resolve(root, used));
-  return messages.map((message) => ({
+  // What the library takes, the panel has a button for.
+  const theirs = messages.filter((message) => !typeOf(root, message).startsWith(FRAMES));
+  return theirs.map((message) => ({
     title: message.title ?? message.name ?? "Message",
     schema: message.payload ?? {},
     examples: message.examples?.length ? message.examples : [{ name: "", payload: {} }],

@@ -12,73 +12,98 @@
  * @property {string} method
  * @property {boolean} byToken Whether the ticket is asked for with a token, not with the session.
  * @property {Record<string, {meaning: string, retry: string}>} closes The document's.
+ * @property {Record<string, string>} advice The page's, by the document's word for what a client does.
  * @property {boolean | null} reachable Whether the server answers over HTTP; null where nobody has asked.
  * @property {{value: string, allowed: boolean} | null} origin The page's own.
+ * @property {boolean} welcome Whether the socket was let in before it was closed.
+ * @property {string} ending Why it was to end just now, as announced; "" where it was not.
+ * @property {boolean} renewing Whether a ticket was on its way to the server.
+ * @property {number} reconnectWithin Seconds over which clients come back after a restart; 0 where nobody has told.
  */
 
-const ADVICE = {
-  stop: "Do not connect again by yourself.",
-  "new ticket, reconnect": "Get a new ticket and connect again, at once and once; if that ends the same way, back off.",
-  "back off, then new ticket": "Wait, longer each time, with a random part; then get a new ticket and connect.",
-};
-
-const LOST = "Back off with a random part, then get a new ticket and connect.";
+const STOP = "stop";
+const BACK_OFF = "back off, then new ticket";
 
 /** Codes of RFC 6455 7.4.1 that no document lists. */
 const COMMON = {
   1000: ["ok", "Closed normally", "Nothing: this is the end that was meant."],
-  1001: ["warn", "The server goes away", LOST],
-  1002: ["bad", "A protocol error", "Do not connect again by yourself: this is a bug."],
-  1003: ["bad", "The server does not take this kind of data", "Do not connect again by yourself: this is a bug."],
-  1005: ["ok", "Closed without a code", LOST],
-  1006: ["bad", "The connection was lost, and no close code came", LOST],
-  1007: ["bad", "The data was not what its type says", "Do not connect again by yourself: this is a bug."],
-  1008: ["bad", "Against a policy of the server", "Do not connect again by yourself."],
-  1011: ["bad", "The server failed", LOST],
+  1001: ["warn", "The server goes away", BACK_OFF],
+  1002: ["bad", "A protocol error, which is a bug", STOP],
+  1003: ["bad", "The server does not take this kind of data", STOP],
+  1005: ["ok", "Closed without a code", BACK_OFF],
+  1006: ["bad", "The connection was lost, and no close code came", BACK_OFF],
+  1007: ["bad", "The data was not what its type says", STOP],
+  1008: ["bad", "Against a policy of the server", STOP],
+  1011: ["bad", "The server failed", BACK_OFF],
 };
 
 /** @param {import("./try-machine.js").Outcome} outcome @param {Around} around @returns {Words} */
 export function explain(outcome, around) {
-  return { retryAfter: 0, lines: [], ...KINDS[outcome.kind](outcome, around) };
+  const words = { retryAfter: 0, lines: [], ...KINDS[outcome.kind](outcome, around) };
+  return { ...words, advice: around.advice?.[words.advice] ?? words.advice };
 }
 
 const KINDS = {
   cancelled: () => ({ tone: "ok", title: "Cancelled", lines: ["Nothing is open."], advice: "" }),
   dropped: () => ({ tone: "warn", title: "Dropped", lines: ["The server did not confirm the close. Nothing more is received."], advice: "" }),
-  late: ({ during }, around) => ({ tone: "bad", ...LATE[during](around) }),
+  late: ({ during }) => ({ tone: "bad", advice: BACK_OFF, ...LATE[during] }),
   refused: ({ answer }, around) => refused(answer, around),
   failed: (outcome, around) => failed(around),
   closed: (outcome, around) => closed(outcome, around),
 };
 
 const LATE = {
-  getting: () => ({ title: "No answer within 10 seconds", lines: ["The server was asked for a credential and did not answer."], advice: LOST }),
-  connecting: () => ({ title: "No connection within 10 seconds", lines: ["The opening handshake got no answer. A ticket may be spent all the same."], advice: LOST }),
-  waiting: () => ({
+  getting: { title: "No answer within 10 seconds", lines: ["The server was asked for a credential and did not answer."] },
+  connecting: { title: "No connection within 10 seconds", lines: ["The opening handshake got no answer. A ticket may be spent all the same."] },
+  waiting: {
     title: "Not ready within 5 seconds",
     lines: ["The socket was open, but the first frame, ticketauth.ready, did not come. Until it comes a client is not authenticated."],
-    advice: LOST,
+  },
+};
+
+function closed({ by, code, reason }, around) {
+  if (by === "page") return { tone: "ok", title: `Closed by you (${code})`, advice: "" };
+  const { word, retryAfter } = reasonOf(reason);
+  const said = word ? [`Reason: ${word}.`] : [];
+  const known = around.closes[code];
+  if (!known) {
+    const [tone, title, advice] = COMMON[code] ?? ["bad", "A code of this application's own", BACK_OFF];
+    return { tone, title: `${title} (${code})`, lines: said, advice, retryAfter };
+  }
+  const { line = "", advice = known.retry } = (around.welcome ? ENDED : REFUSED)[code]?.({ ...around, retryAfter }) ?? {};
+  return {
+    tone: known.retry === STOP ? "bad" : "warn",
+    title: `${around.welcome ? "Closed by the server" : "Refused"}: ${known.meaning} (${code})`,
+    lines: line ? [line, ...said] : said,
+    advice,
+    retryAfter,
+  };
+}
+
+/** Of a socket that was let in: what the code means by then. */
+const ENDED = {
+  1012: ({ reconnectWithin: within }) =>
+    within ? { advice: `Wait for a random time of up to ${within} s, so that not all come at once; then get a new credential and reconnect.` } : {},
+  4401: ({ ending }) => ({ line: TIME_IS_UP[ending] ?? "Its time was up: its login or token has ended, or it was open or silent for too long." }),
+  4403: ({ renewing }) =>
+    renewing
+      ? { line: "The ticket of the renewal was another user's or another login's, or the login is over. A socket stays with the login that opened it." }
+      : { line: "Its login is over: a logout, here or elsewhere, a changed password, or an administrator. Log in again, then connect." },
+  4429: ({ retryAfter }) => ({
+    line: retryAfter ? "More messages came than the server takes on one socket in that time." : "What the server sent was left unread for too long.",
   }),
 };
 
-function closed({ by, code, reason, during }, { closes, method }) {
-  if (by === "page") return { tone: "ok", title: `Closed by you (${code})`, advice: "" };
-  const { word, retryAfter } = reasonOf(reason);
-  const lines = word ? [`Reason: ${word}.`] : [];
-  const known = closes[code];
-  if (!known) {
-    const [tone, title, advice] = COMMON[code] ?? ["bad", "A code of this application's own", LOST];
-    return { tone, title: `${title} (${code})`, lines, advice, retryAfter };
-  }
-  if (Number(code) === 4401) lines.push(NOT_AUTHENTICATED[method] ?? "");
-  const when = during === "waiting" ? "Refused" : "Closed by the server";
-  const tone = known.retry === "stop" ? "bad" : "warn";
-  return { tone, title: `${when}: ${known.meaning} (${code})`, lines, advice: adviceOf(known.retry, method), retryAfter };
-}
+const TIME_IS_UP = {
+  credential: "Its login or token has ended, as announced.",
+  age: "It was open for as long as a socket may be, as announced.",
+  idle: "Nothing was sent for too long, as announced.",
+};
 
-const adviceOf = (retry, method) => {
-  const advice = ADVICE[retry] ?? retry;
-  return method === "ticket" ? advice : advice.replace("Get a new ticket and", "See that the credential is good, and").replace("get a new ticket and connect", "connect");
+/** Of a handshake. */
+const REFUSED = {
+  4401: ({ method }) => ({ line: NOT_AUTHENTICATED[method] }),
+  4429: () => ({ line: "Too many sockets are open: of this user, or from this address. Close some." }),
 };
 
 const NOT_AUTHENTICATED = {
@@ -92,7 +117,7 @@ const NOT_AUTHENTICATED = {
 /** Nothing but "it failed" reaches the page (RFC 6455 10, WHATWG WebSockets): the rest is what remains possible. */
 function failed({ reachable, origin, method }) {
   if (reachable === false) {
-    return { tone: "bad", title: "The server cannot be reached", lines: ["It does not answer over HTTP either."], advice: LOST };
+    return { tone: "bad", title: "The server cannot be reached", lines: ["It does not answer over HTTP either."], advice: BACK_OFF };
   }
   const lines = ["A browser does not say why. What is possible, with the status that the server's log has:"];
   if (origin && !origin.allowed) lines.push(`• 403: this page's origin, ${origin.value}, is not on ALLOWED_ORIGINS. That is it, most likely.`);
@@ -112,12 +137,12 @@ function refused(answer, around) {
 const OTHER = () => ["bad", "The server refused", "Do not try again by yourself: this is a bug."];
 
 const REFUSALS = {
-  0: () => ["bad", "The server cannot be reached", LOST],
-  "0 late": () => ["bad", "No answer within 10 seconds", LOST],
+  0: () => ["bad", "The server cannot be reached", BACK_OFF],
+  "0 late": () => ["bad", "No answer within 10 seconds", BACK_OFF],
   "401 no_token": () => ["bad", "Nobody is logged in here", "Log in, or paste a token, then connect."],
   400: () => ["bad", "The request was not understood", "Stop: this is a bug, or the path leads to no WebSocket."],
-  401: ({ byToken, method }) =>
-    byToken || method !== "ticket"
+  401: ({ byToken }) =>
+    byToken
       ? ["bad", "Your token has ended", "Log in again."]
       : ["bad", "Nobody is logged in by session", "Log in, then connect."],
   403: () => ["bad", "Not permitted", "Reload the page, and try once more."],
@@ -125,8 +150,39 @@ const REFUSALS = {
   404: () => ["bad", "There is nothing at this address", "Try it out is off, or what you see here is not for you any more. Reload the page."],
   "409 cookie_not_ours": () => ["warn", "The browser has a cookie of its own", "Connect uses it. The panel does not touch it."],
   429: () => ["warn", "Too many requests", "Wait as long as the server says."],
-  500: () => ["bad", "The server failed", LOST],
+  500: () => ["bad", "The server failed", BACK_OFF],
   503: () => ["warn", "The server cannot do it now: something that it needs is down", "Wait, then try again."],
+};
+
+/**
+ * What became of a renewal.
+ *
+ * @param {import("./try-life.js").Result} result
+ * @param {Around} around
+ * @returns {{tone: "ok" | "bad", text: string, retryAfter: number}}
+ */
+export function explainRenewal({ kind, frame, answer }, around) {
+  if (kind === "renewed") {
+    return { tone: "ok", text: frame.expires_at ? `Renewed until ${moment(frame.expires_at)}.` : "Renewed. Nothing says when it ends.", retryAfter: 0 };
+  }
+  const [why, retryAfter] = answer ? noTicket(answer, around) : frame ? notTaken(frame) : ["The server did not answer.", 0];
+  return { tone: "bad", text: `Not renewed. ${why} The socket stays open, and ends when it was to end.`, retryAfter };
+}
+
+function noTicket(answer, around) {
+  const { title, retryAfter } = explain({ kind: "refused", answer }, around);
+  return [`${title}.`, retryAfter];
+}
+
+const notTaken = ({ code, detail, retry_after: retryAfter }) => [
+  NOT_TAKEN[code] ?? `The server says: ${detail ?? code}`,
+  Number(retryAfter) || 0,
+];
+
+const NOT_TAKEN = {
+  malformed: "The server did not understand the ticket.",
+  not_authenticated: "The ticket was unknown, used or expired. Renew takes a new one.",
+  unavailable: "Something that the server needs is down.",
 };
 
 /** @returns {{word: string, retryAfter: number}} Text, or JSON where there is a time to wait. */
@@ -154,6 +210,16 @@ export function explainLogin({ status, detail }) {
 
 /** @param {number} size @returns {string} */
 export const bytes = (size) => (size < 1024 ? `${size} B` : size < 1024 ** 2 ? `${(size / 1024).toFixed(1)} KB` : `${(size / 1024 ** 2).toFixed(1)} MB`);
+
+/** @param {string} written RFC 3339. @returns {string} For a person, here. */
+export function moment(written) {
+  const date = new Date(written);
+  const time = date.toLocaleTimeString([], { hour12: false });
+  const [day, now] = [date.toDateString(), new Date()];
+  if (day === now.toDateString()) return time;
+  const year = date.getFullYear() === now.getFullYear() ? undefined : "numeric";
+  return `${date.toLocaleDateString([], { day: "numeric", month: "short", year })}, ${time}`;
+}
 
 /** @param {number} seconds @returns {string} */
 export function clock(seconds) {

@@ -8,7 +8,8 @@ import { comingBack } from "./try-return.js";
 
 const hosts = [...document.querySelectorAll("[data-try-channel]")];
 const { document: contract, state, cookie } = hosts[0]?.dataset ?? {};
-const page = new Page({ document: contract, state, cookie });
+const words = JSON.parse(document.body.dataset.words);
+const page = new Page({ document: contract, state, cookie }, words);
 const back = comingBack(location.hash);
 let beginning = null;
 let hasMoved = false;
@@ -34,7 +35,7 @@ async function mount(host, told) {
 }
 
 function failed(host, told, answer, retried) {
-  const { title } = explain({ kind: "refused", during: "getting", answer }, { closes: {} });
+  const { title } = explain({ kind: "refused", during: "getting", answer }, { closes: {}, advice: words.advice });
   const again = el("button.button-quiet", { type: "button", onclick: () => mount(host, told) }, "Try again");
   told.replaceChildren(`${title}. `, again);
   if (retried) again.focus();

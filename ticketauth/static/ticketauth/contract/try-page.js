@@ -6,9 +6,14 @@ import { learnName } from "./try-secrets.js";
 import { Server } from "./try-server.js";
 
 export class Page {
-  /** @param {{document: string, state: string, cookie: string}} addresses */
-  constructor(addresses) {
+  /**
+   * @param {{document: string, state: string, cookie: string}} addresses
+   * @param {{advice: Record<string, string>, endings: Record<string, string>}} words The page's own: what a client does
+   *   after a close, and what keeps a socket that is about to end.
+   */
+  constructor(addresses, words) {
     this.addresses = addresses;
+    this.words = words;
     this.server = new Server(addresses.state, addresses.cookie);
     this.root = null;
     this.seen = null;

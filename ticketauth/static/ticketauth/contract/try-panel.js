@@ -1,12 +1,15 @@
 /** One channel's panel: who you are, the connection, what is sent, what was said. */
 
 import { Composer } from "./try-composer.js";
-import { Connection, SUBPROTOCOL } from "./try-connection.js";
+import { Connection } from "./try-connection.js";
 import { CookieView } from "./try-cookie-view.js";
 import { choice, conceal, el, field, isOff, isSecond, say, switchOff } from "./try-dom.js";
 import { channelOf, pathOf, prefixOf, ticketUrl } from "./try-document.js";
 import { explain } from "./try-explain.js";
-import { forget, login, onLogin } from "./try-login.js";
+import { RENEW, SUBPROTOCOL } from "./try-frames.js";
+import { Life } from "./try-life.js";
+import { LifeView } from "./try-life-view.js";
+import { forget, left, login, onLogin } from "./try-login.js";
 import { LogView } from "./try-log-view.js";
 import { LoginView } from "./try-login-view.js";
 import { isBusy } from "./try-machine.js";
@@ -32,7 +35,15 @@ const STATES = {
 /** In these there is, or was, a socket. */
 const WITH_SOCKET = ["waiting", "open", "closing"];
 
+/** Seconds after which a socket counts as let in, where the server is silent: a refusal may be one that is closed at once. */
+const SETTLED = 1;
+
 const WAYS_OUT = { getting: "Cancel", connecting: "Cancel", closing: "Drop now" };
+
+const isSeen = (element) => {
+  const { top, bottom } = element.getBoundingClientRect();
+  return top >= 0 && bottom <= innerHeight;
+};
 
 export class Panel {
   /**
@@ -47,13 +58,15 @@ export class Panel {
     const possible = this.methods.filter(({ off }) => !off).map(({ value }) => value);
     this.method = possible.includes(method) ? method : possible[0] ?? "";
     this.ticket = null;
+    this.life = null;
+    this.token = "";
     this.hasConnected = false;
     this.isBrief = false;
     this.connection = new Connection({
       get: (signal) => this.#get(signal),
       target: () => this.#target(),
       changed: (state, before) => this.#changed(state, before),
-      received: (data) => this.logView.log.message("received", data),
+      received: (data, frame) => this.#received(data, frame),
     });
     this.element = this.#build(`try-${id}`);
     this.render();
@@ -136,28 +149,80 @@ export class Panel {
       return { ok: true };
     }
     const answer = await (this.method === "cookie" ? this.page.provideCookie(signal) : this.#fetchTicket(signal));
-    const byToken = this.method === "cookie" || this.ticketView.source === "token";
-    if (answer.status === 401 && byToken && login() && !signal.aborted) forget();
+    this.#heed(answer, signal);
     return answer;
   }
 
+  /** A token that the server does not take is not shown to it again. */
+  #heed(answer, signal) {
+    if (answer.status === 401 && !this.#bySession && login() && !signal.aborted) forget();
+  }
+
   async #fetchTicket(signal) {
-    const [url, path, asked] = [ticketUrl(this.page.root), this.path.plain, performance.now()];
-    const bySession = this.ticketView.source === "session";
-    const answer = await (bySession
-      ? this.page.ticketBySession(url, path, signal)
-      : this.page.server.ticketByToken(url, path, login().token, signal));
+    const asked = performance.now();
+    const answer = await this.#askForTicket(signal);
     if (!answer.ok || signal.aborted) return answer;
-    learn(answer.body.ticket_uuid);
-    this.ticket = new Ticket(answer.body.ticket_uuid, path, answer.body.expires_in, asked);
+    this.ticket = new Ticket(answer.body.ticket_uuid, this.path.plain, answer.body.expires_in, asked);
     this.logView.log.note(`Ticket, good for ${answer.body.expires_in} s and for one connection.`);
     return answer;
+  }
+
+  async #askForTicket(signal) {
+    const [url, path] = [ticketUrl(this.page.root), this.path.plain];
+    const answer = await (this.#bySession
+      ? this.page.ticketBySession(url, path, signal)
+      : this.page.server.ticketByToken(url, path, login().token, signal));
+    if (answer.ok) learn(answer.body.ticket_uuid);
+    return answer;
+  }
+
+  get #bySession() {
+    return this.method === "session" || (this.method === "ticket" && this.ticketView.source === "session");
+  }
+
+  #received(data, frame) {
+    this.logView.log.message("received", data);
+    this.life.isSpokenTo = true;
+    if (!frame) return;
+    this.life.hear(frame);
+    this.render();
+  }
+
+  /** Live on with a fresh ticket, which is got as the one for a connection is. */
+  async renew() {
+    const { life } = this;
+    if (this.whyNoRenewal || !life.begin()) return;
+    this.logView.log.note("Asking for a ticket to renew with.");
+    this.render();
+    this.renewing = new AbortController();
+    const answer = await this.#askForTicket(this.renewing.signal);
+    if (this.life !== life || this.state.name !== "open") return;
+    this.#heed(answer, this.renewing.signal);
+    if (answer.ok) {
+      life.sent();
+      this.#transmit(JSON.stringify({ type: RENEW, ticket_uuid: answer.body.ticket_uuid }));
+    } else life.end({ kind: "refused", answer });
+    this.render();
+  }
+
+  /** Why the socket that is open cannot be renewed from here, or "". */
+  get whyNoRenewal() {
+    const { page, method } = this;
+    if (!this.connection.speaks) return "It cannot be renewed: the application has chosen another subprotocol than ticketauth.v1.";
+    if (!ticketUrl(page.root)) return "It cannot be renewed from here: this project has no ticket endpoint.";
+    if (method === "none") return "It cannot be renewed from here: a ticket is somebody's, and this socket nobody's.";
+    if (!this.ticketView.mayAsk(this.#bySession ? "session" : "token")) return "It cannot be renewed from here: the ticket endpoint takes another credential.";
+    if (this.#bySession) return page.seen.user ? "" : "It cannot be renewed: nobody is logged in by session any more.";
+    if (method === "cookie" && page.seen.cookie?.foreign) return "It cannot be renewed from here: no script can read the browser's own cookie.";
+    if (!login()) return "It cannot be renewed from here: the page holds no token to get a ticket with.";
+    return left() === 0 ? "It cannot be renewed: the token has ended, and another login would be another's." : "";
   }
 
   /** Where to connect to. A ticket is spent by asking. */
   #target() {
     const url = new URL(`${prefixOf(this.page.root)}${this.path.encoded}`, location.href.replace(/^http/, "ws"));
-    const protocols = this.channel.ready ? [SUBPROTOCOL] : [];
+    const protocols = this.channel.ready || this.channel.renews ? [SUBPROTOCOL] : [];
+    this.token = this.#bySession ? "" : login()?.token ?? "";
     if (this.method === "query") url.searchParams.set(this.#name("query"), login().token);
     if (this.method === "ticket") {
       const value = this.ticket.spend();
@@ -180,16 +245,22 @@ export class Panel {
 
   #changed(state, before) {
     if (state.name !== before.name) this.#logState(state, before);
+    this.#abridge(state, before);
+    this.wasSeen = isSeen(this.stopButton);
     if (state.name === "closed") this.#explain(state.outcome);
     else this.#tell(null);
-    this.#abridge(state, before);
     this.render();
   }
 
   /** How the connection is made steps back while there is one, and after a disconnect; what went wrong brings it back. */
   #abridge({ name, outcome }, before) {
     const arrives = WITH_SOCKET.includes(name) && !WITH_SOCKET.includes(before.name);
-    if (arrives) this.hasConnected = this.isBrief = true;
+    if (arrives) {
+      this.hasConnected = this.isBrief = true;
+      this.life = new Life();
+    }
+    if (name === "connecting") this.life = null;
+    if (name !== "open") this.renewing?.abort();
     if (name === "idle" || (name === "closed" && outcome.by !== "page")) this.hasConnected = this.isBrief = false;
     this.arrives = arrives;
   }
@@ -215,26 +286,51 @@ export class Panel {
 
   async #explain(outcome) {
     const { attempt } = this.state;
-    const around = {
-      method: this.method,
-      byToken: this.ticketView.source === "token",
-      closes: this.channel.closes,
-      reachable: null,
-    };
+    const around = { ...this.around, welcome: this.#wasWelcome(outcome) };
     const lost = outcome.kind === "failed" || outcome.code === 1006;
-    if (lost || outcome.code === 4401) around.reachable = (await this.page.refresh()).status > 0;
+    if (lost || [4401, 4403].includes(outcome.code)) around.reachable = (await this.page.refresh()).status > 0;
     if (this.state.attempt !== attempt) return;
     around.origin = this.page.seen.origin;
-    if (outcome.code === 4401) this.#dropCredential();
+    if (this.#hasLostItsLogin(outcome, around)) this.#dropCredential();
     const words = explain(outcome, around);
     this.logView.log.note([`${words.title}.`, ...words.lines].join("\n"));
     this.#tell(words);
+    // What unfolds above has pushed it down. Who reads elsewhere stays there.
+    if (this.wasSeen) this.outcome.scrollIntoView({ block: "nearest", behavior: "instant" });
   }
 
-  /** What the server did not take is not shown to it again. */
+  /** What the words depend on. */
+  get around() {
+    const { life } = this;
+    return {
+      method: this.method,
+      byToken: !this.#bySession,
+      closes: this.channel.closes,
+      advice: this.page.words.advice,
+      reachable: null,
+      origin: this.page.seen.origin,
+      welcome: false,
+      ending: life?.ending ?? "",
+      renewing: life?.waitsFor === "answer",
+      reconnectWithin: life?.reconnectWithin ?? 0,
+    };
+  }
+
+  /** Whether it was more than a refusal. */
+  #wasWelcome({ kind, during }) {
+    return kind === "closed" && during === "open" && (this.channel.ready || this.life.isSpokenTo || this.life.age > SETTLED);
+  }
+
+  /** Not where only the socket's own time was up, and not where it was another's ticket that ended it. */
+  #hasLostItsLogin({ code }, { welcome, ending, renewing }) {
+    if (code === 4401) return this.method !== "ticket" && !["age", "idle"].includes(ending);
+    return code === 4403 && welcome && !renewing;
+  }
+
+  /** What the server did not take is not shown to it again. A token that came later stays. */
   #dropCredential() {
     if (this.method === "cookie" && this.page.seen.cookie?.ours) this.clearCookie(true);
-    if (this.method === "cookie" || this.method === "query") forget();
+    if (this.token && this.token === login()?.token) forget();
   }
 
   #tell(words) {
@@ -284,8 +380,7 @@ export class Panel {
 
   #who() {
     if (this.method === "none") return "";
-    const bySession = this.method === "session" || (this.method === "ticket" && this.ticketView.source === "session");
-    return (bySession ? this.page.seen.user : login()?.name) ?? "";
+    return (this.#bySession ? this.page.seen.user : login()?.name) ?? "";
   }
 
   #renderMethod() {
@@ -309,6 +404,8 @@ export class Panel {
   }
 
   #tick() {
+    this.life?.tick();
+    this.lifeView.render();
     this.ticketView.tick();
     this.loginView.tick();
     this.wait.tick();
@@ -320,12 +417,13 @@ export class Panel {
     this.sessionView = new SessionView(this);
     this.ticketView = new TicketView(`${id}-ticket`, this, () => this.#getTicket());
     this.cookieView = new CookieView(this);
+    this.lifeView = new LifeView(`${id}-life`, this);
     this.composer = new Composer(`${id}-send`, this.channel, this.page.root, (data) => this.#transmit(data));
     this.logView = new LogView(`${id}-log`, () => ({ channel: this.channel.id, address: this.#shownAddress(), method: this.method }));
     return el(
       "div.try-panel",
       {},
-      el("div.try-controls", {}, this.#buildBrief(id), this.#buildSetup(id), this.#buildBar(id), this.#buildOutcome(), this.composer.element),
+      el("div.try-controls", {}, this.#buildBrief(id), this.#buildSetup(id), this.#buildBar(id), this.lifeView.element, this.#buildOutcome(), this.composer.element),
       this.logView.element,
     );
   }
@@ -401,6 +499,7 @@ export class Panel {
 
   #transmit(data) {
     this.connection.transmit(data);
+    this.life?.speak();
     this.logView.log.message("sent", data);
   }
 }

@@ -16,6 +16,7 @@ const withoutJWT = (run) => {
   const begins = run.indexOf("eyJ");
   return begins < 0 || run.slice(begins).split(".").length < 3 ? run : `${run.slice(0, begins)}‹token›`;
 };
+const MEMBER = /("ticket_uuid"\s*:\s*")[^"‹]+/g;
 const OFFER = /(ticketauth\.ticket\.)[\w.-]+/gi;
 
 /** @param {string} secret From now on it is not shown. */
@@ -38,7 +39,7 @@ export function redact(text) {
     for (const form of new Set([secret, encodeURIComponent(secret)])) shown = shown.replace(any(form), "‹credential›");
   }
   for (const name of names) shown = shown.replace(new RegExp(`([?&]${escape(name)}=)[^&\\s"'#‹]+`, "g"), "$1‹credential›");
-  return shown.replace(RUN, withoutJWT).replace(OFFER, "$1‹ticket›");
+  return shown.replace(MEMBER, "$1‹ticket›").replace(RUN, withoutJWT).replace(OFFER, "$1‹ticket›");
 }
 
 const any = (text) => new RegExp(escape(text), "gi");

@@ -28,6 +28,7 @@ export class TicketView {
   constructor(id, panel, get) {
     this.panel = panel;
     const sources = sourcesOf(panel.page);
+    this.taken = sources.map(({ value }) => value);
     this.hasChoice = sources.length > 1;
     this.source = sources.some(({ value }) => value === "session" && panel.page.seen.user) ? "session" : sources[0].value;
     this.sources = choice(`${id}-source`, "Get the ticket with", sources, (source) => this.#choose(source));
@@ -39,6 +40,11 @@ export class TicketView {
     this.button = el("button.button-quiet", { type: "button", onclick: get }, "Get ticket");
     const line = el("p", {}, el("span.try-label", {}, "Ticket"), this.value, this.badge, this.rest);
     this.element = el("div.try-ticket", {}, el("div.try-row", {}, line, this.button), this.meter);
+  }
+
+  /** @param {"token" | "session"} source @returns {boolean} Whether the ticket endpoint takes it. */
+  mayAsk(source) {
+    return this.taken.includes(source);
   }
 
   render() {
