@@ -23,7 +23,7 @@ from ticketauth.openapi import Refusals, header
 from ticketauth.problems import CONTENT_TYPE
 
 from . import errors
-from .serializers import Credentials, JSONBoolean, Refresh, RevokeAll, Session, TokenPair
+from .serializers import Connection, Credentials, JSONBoolean, Refresh, RevokeAll, Session, TokenPair
 
 _PATTERNS = {
     "username": r"^[^\x00]*[^\s\x00][^\x00]*$",
@@ -141,6 +141,7 @@ _SESSION = {
     "last_seen": "2026-11-21T10:05:00.123456Z",
     "expires_at": "2026-11-22T10:05:00.123456Z",
     "current": True,
+    "connections": 2,
 }
 
 list_sessions = extend_schema(
@@ -175,6 +176,41 @@ revoke_all = extend_schema(
     responses={204: OpenApiResponse(description="They are over."), **_END_ALL.responses},
     parameters=[header("Cache-Control", 204), header("Referrer-Policy", 204), *_END_ALL.headers],
     examples=[OpenApiExample("all others", {"keep_current": True}, request_only=True)],
+)
+
+_CONNECTION = {
+    "connection_id": "6dc67cee506e4e3ca063e7937fdb5737",
+    "sid": "Zm9vYmFyYmF6cXV4cXV1eA",
+    "path": "/ws/events/",
+    "scheme": "ticket_subprotocol",
+    "address": "198.51.100.7",
+    "label": "Firefox on Linux",
+    "since": "2026-11-21T10:00:00.123000Z",
+}
+_CLOSE = Refusals(*_ASKED, _CSRF, (drf.NotFound(), "one has no such socket open"))
+
+list_connections = extend_schema(
+    operation_id="list_connections",
+    summary="List one's own open sockets",
+    description="Those of all one's logins, the newest first; the 200 newest, where there are more.",
+    tags=["connections"],
+    responses={
+        200: OpenApiResponse(Connection(many=True), "The sockets.", [OpenApiExample("one socket", _CONNECTION)]),
+        **_LIST.responses,
+    },
+    parameters=[header("Cache-Control", 200), header("Referrer-Policy", 200), *_LIST.headers],
+)
+end_connection = extend_schema(
+    operation_id="end_connection",
+    summary="Close one of one's own sockets",
+    description="It is closed with 4403 within seconds. Its login goes on.",
+    tags=["connections"],
+    responses={204: OpenApiResponse(description="It is about to be closed."), **_CLOSE.responses},
+    parameters=[
+        OpenApiParameter("connection_id", {"type": "string", "pattern": "^[-a-zA-Z0-9_]+$"}, OpenApiParameter.PATH),
+        *(header("Cache-Control", 204), header("Referrer-Policy", 204)),
+        *_CLOSE.headers,
+    ],
 )
 
 

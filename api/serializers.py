@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from rest_framework import serializers
 
 from ticketauth.models import Login
+from ticketauth.types import LiveSocket, Sid
 
 
 class Credentials(serializers.Serializer[object]):
@@ -41,11 +44,37 @@ class Session(serializers.Serializer[object]):
     last_seen = serializers.DateTimeField(source="refreshed_at", help_text="Its last refresh, or use of its session.")
     expires_at = serializers.DateTimeField(help_text="It is over then, unless it is refreshed or used before.")
     current = serializers.SerializerMethodField(help_text="Whether it is the login that asks.")
+    connections = serializers.SerializerMethodField(
+        help_text="How many sockets of it are open; null where that cannot be said."
+    )
 
     def get_current(self, login: Login) -> bool:
         """By the `sid` of who asks."""
         current: bool = login.sid == self.context["current"]
         return current
+
+    def get_connections(self, login: Login) -> int | None:
+        """By the registry of sockets."""
+        counts: Mapping[Sid, int] | None = self.context["connections"]
+        return None if counts is None else counts.get(Sid(login.sid), 0)
+
+
+class Connection(serializers.Serializer[object]):
+    """An open socket of one's own."""
+
+    connection_id = serializers.CharField(help_text="Names it. Not a secret.")
+    sid = serializers.CharField(help_text="The login that opened it; empty where there is none.", allow_blank=True)
+    path = serializers.CharField()
+    scheme = serializers.CharField(help_text="How it was let in.")
+    address = serializers.CharField(help_text="The client's; may be empty.", allow_blank=True)
+    label = serializers.CharField(  # type: ignore[assignment]
+        help_text="What its user agent says of itself; may be empty.", allow_blank=True
+    )
+    since = serializers.SerializerMethodField(help_text="Its handshake.")
+
+    def get_since(self, socket: LiveSocket) -> datetime:
+        """From Unix time."""
+        return datetime.fromtimestamp(socket.since, UTC)
 
 
 class JSONBoolean(serializers.Field[bool, Any, bool, Any]):

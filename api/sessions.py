@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.contrib.auth import get_user_model, logout
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ticketauth import logins, logs
+from ticketauth import logins, logs, registry, users
 from ticketauth.authentication import BearerAuthentication, SessionLoginAuthentication, identity_of
+from ticketauth.exceptions import Unavailable
 from ticketauth.models import Login
 from ticketauth.types import OURS, Identity, Sid
 from ticketauth.views import address_of
@@ -60,9 +63,8 @@ class SessionsView(OwnLoginsView):
         """The logins that are not over, the last seen first."""
         identity = self.identity(request)
         own = logins.live(request.user) if _of_the_database(request.user) else Login.objects.none()
-        body = Session(
-            own.order_by("-refreshed_at", "pk")[:MOST_LISTED], many=True, context={"current": _sid(identity)}
-        )
+        context = {"current": _sid(identity), "connections": _connections(request.user, identity)}
+        body = Session(own.order_by("-refreshed_at", "pk")[:MOST_LISTED], many=True, context=context)
         return Response(body.data, headers=HEADERS)
 
 
@@ -101,6 +103,14 @@ class RevokeAllView(OwnLoginsView):
 def _sid(identity: Identity) -> str:
     """Of a login here; a provider's means nothing."""
     return identity.sid if identity.issuer == OURS else ""
+
+
+def _connections(user: Any, identity: Identity) -> Mapping[Sid, int] | None:
+    """The open sockets of each login; None where nobody knows."""
+    try:
+        return async_to_sync(registry.sockets().counts)(*users.owner_of(user, identity))
+    except Unavailable:
+        return None
 
 
 def _end_all(user: Any, identity: Identity, *, keep_current: bool) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
+from .connections import ConnectionsView, ConnectionView
 from .health import readyz
 from .openapi import as_json, as_yaml
 from .pages import ApiDocs, Index, Login, Logout
@@ -20,6 +21,8 @@ urlpatterns = [
     path("api/sessions/", SessionsView.as_view(), name="sessions"),
     path("api/sessions/revoke-all/", RevokeAllView.as_view(), name="revoke_all"),
     path("api/sessions/<slug:sid>/", SessionView.as_view(), name="session"),
+    path("api/connections/", ConnectionsView.as_view(), name="connections"),
+    path("api/connections/<slug:connection_id>/", ConnectionView.as_view(), name="connection"),
     path("api/tickets/", include("ticketauth.urls")),
     path("api/openapi.json", as_json, name="openapi"),
     path("api/openapi.yaml", as_yaml, name="openapi_yaml"),

@@ -212,6 +212,7 @@ SPECTACULAR_SETTINGS = {
     "TAGS": [
         {"name": "token", "description": "A login: its tokens, and its end."},
         {"name": "sessions", "description": "One's own logins."},
+        {"name": "connections", "description": "One's own open sockets."},
         {"name": "tickets", "description": "What opens a WebSocket, once."},
         {"name": "health", "description": "For orchestrators and load balancers."},
     ],

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 
 from redis import Redis
 
-_BESIDE = re.compile(r"(HELLO|CLIENT|SELECT)\b|.*ticketauth-channels")
+_BESIDE = re.compile(r"(HELLO|CLIENT|SELECT)\b|.*(ticketauth-channels|\}:sockets:)")
 
 
 @contextmanager
 def commands(valkey: Redis) -> Iterator[list[str]]:
-    """All commands that clients send meanwhile, but for greetings, and for the channel layer's on the same server.
+    """All commands that clients send meanwhile, but for greetings, for the channel layer's on the same server, and for
+    the registry's, which come beside the handshakes.
 
     What a script does inside the server is no command of a client.
     """

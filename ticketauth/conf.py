@@ -105,6 +105,10 @@ class Settings:
     SOCKET_MAX_AGE: int = _setting(
         86400, "Seconds after which a socket is closed with 4401, up to a tenth earlier. `0`: never."
     )
+    SOCKETS_PER_USER: int = _setting(0, "Sockets that a user may have open, on all workers together. `0`: any number.")
+    SOCKETS_PER_ADDRESS: int = _setting(
+        0, "Sockets that may be open from a client address (IPv6: a /64). `0`: any number."
+    )
 
     # Logins, issuers, users
     LOGIN_MAX_AGE: int = _setting(30 * 24 * 3600, "Seconds after which a login ends, however often it is refreshed.")

@@ -15,7 +15,8 @@ from typing import Any
 
 from . import conf, handshake, logs
 from .exceptions import Refusal
-from .types import GUEST, Opening
+from .registry import Registry
+from .types import GUEST, LiveSocket, Opening
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -45,13 +46,17 @@ class Guard:
         "_extensions",
         "_over",
         "_receive",
+        "_registry",
         "_send",
         "at_most",
         "connection_id",
         "ends",
         "expires_at",
         "identity",
+        "socket",
     )
+
+    socket: LiveSocket
 
     def __init__(self, opening: Opening, receive: Receive, send: Send, extensions: dict[str, Any]) -> None:
         self.identity = GUEST
@@ -65,6 +70,7 @@ class Guard:
         self._send = send
         self._extensions = extensions
         self._accepted = False
+        self._registry: Registry | None = None
         self._over: handshake.Answer | None = None
 
     def lasts_until(self, expires_at: float | None) -> None:
@@ -73,9 +79,26 @@ class Guard:
         if expires_at is not None:
             self.ends = time.monotonic() + expires_at - time.time()
 
+    def enter(self, socket: LiveSocket, registry: Registry) -> None:
+        """It may come in, and be known there once it is accepted.
+
+        Raises:
+            TooMany: There are too many already.
+        """
+        self.socket = socket
+        registry.admit(self)
+        self._registry = registry
+
+    def leave(self) -> None:
+        """It is over, or was not let in: its place is free. May be called again."""
+        if self._registry is not None:
+            self._registry.discard(self)
+
     async def receive(self) -> Message:
         """For the consumer: what the client sends, and the disconnect when the socket is over."""
         message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            self.leave()
         if self._over is not None and message["type"] == "websocket.receive":
             return {"type": "websocket.disconnect", "code": self._over.close_code}
         return message
@@ -84,15 +107,25 @@ class Guard:
         """For the consumer: through, as long as the socket is not over."""
         if self._over is None:
             await self._send(message)
-            self._accepted |= message["type"] == "websocket.accept"
+            self._note(message["type"])
         if self._over is not None and message["type"] == "websocket.accept":
             await self._close()
+
+    def _note(self, type: str) -> None:  # noqa: A002 -- ASGI's word
+        """What the consumer has done."""
+        if type == "websocket.accept":
+            self._accepted = True
+            if self._over is None and self._registry is not None:
+                self._registry.opened(self)
+        elif type == "websocket.close":
+            self.leave()
 
     def end(self, refusal: Refusal) -> None:
         """Close it, and let nothing more through. Returns at once."""
         if self._over is not None:
             return
         self._over = handshake.answer(refusal, (), self._extensions)
+        self.leave()
         facts = {"connection_id": self.connection_id, "reason": refusal.reason, "code": self._over.close_code}
         logs.event(logging.INFO, "close", {**facts, "user": self.identity.subject, "sid": self.identity.sid})
         if self._accepted:

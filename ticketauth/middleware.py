@@ -10,24 +10,26 @@ from __future__ import annotations
 
 import functools
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from channels.sessions import SessionMiddlewareStack
 from django.db import Error as DatabaseError
 
-from . import conf, handshake, hub, logs, routing, users
+from . import conf, handshake, hub, logs, registry, routing, users
 from .address import network_of
 from .exceptions import Misconfigured, NotAuthenticated, Refusal, Unavailable
 from .guard import Guard
 from .handshake import Way
+from .labels import label_of
 from .limits import Allowance
 from .schemes.base import Scheme, Scope
 from .schemes.jwt import JWTCookie, JWTQuery
 from .schemes.session import Session
 from .schemes.ticket import TicketHeader, TicketQuery, TicketSubprotocol
 from .signals import announce, ticket_consumed, ticket_refused
-from .types import GUEST, Connection, Identity, Opening, Ticket
+from .types import GUEST, OURS, Connection, Identity, LiveSocket, Opening, Sid, Ticket
 from .wire import SUBPROTOCOL
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -80,6 +82,7 @@ class TicketAuthMiddleware:
             negotiated = inner_scope["ticketauth"].negotiated
             await self.inner(inner_scope, guard.receive, _selecting(guard.send) if negotiated else guard.send)
         finally:
+            guard.leave()
             (await hub.of_this_loop.get()).discard(guard)
 
     async def _open(self, scope: Scope, receive: Receive, send: Send) -> tuple[Scope, Guard] | None:
@@ -90,6 +93,7 @@ class TicketAuthMiddleware:
         try:
             inner_scope = await self._admit(scope, opening, decision, guard)
         except BaseException as refusal:
+            guard.leave()
             (await hub.of_this_loop.get()).discard(guard)
             if not isinstance(refusal, Refusal):
                 raise
@@ -140,6 +144,7 @@ class TicketAuthMiddleware:
         if identity.is_guest and self.required:
             raise NotAuthenticated("guest")
         standing = await self._watched(guard, identity)
+        guard.enter(_live_socket(opening, identity, scheme.name, standing.user), await registry.of_this_loop.get())
         if ticket:
             await announce(
                 ticket_consumed,
@@ -165,6 +170,7 @@ class TicketAuthMiddleware:
 
     async def _anonymous(self, scope: Scope, opening: Opening, guard: Guard) -> Scope:
         standing = await self._watched(guard, GUEST)
+        guard.enter(_live_socket(opening, GUEST, "", standing.user), await registry.of_this_loop.get())
         connection = Connection(opening.connection_id, GUEST, "", None, SUBPROTOCOL in opening.subprotocols)
         return {**scope, "user": standing.user, "ticket": None, "ticketauth": connection}
 
@@ -186,6 +192,24 @@ class TicketAuthMiddleware:
         if way is Way.ACCEPT_AND_CLOSE:
             await send({"type": "websocket.accept", "subprotocol": handshake.harmless_subprotocol(opening)})
         await send({"type": "websocket.close", "code": told.close_code, "reason": told.close_reason})
+
+
+def _live_socket(opening: Opening, identity: Identity, scheme: str, user: Any) -> LiveSocket:
+    """What others may know of it."""
+    issuer, subject = users.owner_of(user, identity)
+    return LiveSocket(
+        connection_id=opening.connection_id,
+        issuer=issuer,
+        subject=subject,
+        name=str(user.get_username() or ""),
+        # A provider's names no login here.
+        sid=identity.sid if identity.issuer == OURS else Sid(""),
+        path=logs.redact(opening.path),
+        scheme=scheme,
+        address=opening.address,
+        label=label_of(next(iter(opening.header("user-agent")), "")),
+        since=round(time.time(), 3),
+    )
 
 
 def _selecting(send: Send) -> Send:

@@ -94,6 +94,35 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveSocket:
+    """An open socket, as its user and operators see it. Holds no credential.
+
+    Attributes:
+        connection_id: Names it.
+        issuer: Of the user: `OURS`, unless users of this issuer are made of claims alone.
+        subject: The user at that issuer; empty for a guest.
+        name: What the user is called, to show.
+        sid: The login here; empty where there is none.
+        path: The decoded path.
+        scheme: The name of the scheme that let it in; empty for Anonymous.
+        address: The client's, through the trusted proxies.
+        label: What the client's user agent says of itself.
+        since: Unix time in seconds of its handshake.
+    """
+
+    connection_id: ConnectionId
+    issuer: Issuer
+    subject: Subject
+    name: str
+    sid: Sid
+    path: str
+    scheme: str
+    address: str
+    label: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class Opening:
     """A client's opening handshake (RFC 6455 4.1), parsed once, before any I/O.
 

@@ -54,6 +54,13 @@ def from_claims(issuer: Issuer) -> bool:
     return (given.USERS if issuer == OURS else given.ISSUERS.get(issuer, {}).get("USERS")) == "claims"
 
 
+def owner_of(user: Any, identity: Identity) -> tuple[Issuer, Subject]:
+    """Whose a socket is: the user's of this project, however they proved it; without one, the subject's."""
+    if identity.is_guest or from_claims(identity.issuer):
+        return identity.issuer, identity.subject
+    return OURS, subject_of(user)
+
+
 async def read(identity: Identity) -> Standing:
     """Whether somebody may still come in, as the database has it now.
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 import logging
 import logging.config
 import re
 import secrets
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 
 import pytest
 from django.conf import settings as django_settings
@@ -22,7 +24,8 @@ from ticketauth.limits import Rate
 from ticketauth.stores.base import Limit
 from ticketauth.stores.redis import RedisStore
 from ticketauth.stores.server import Server
-from ticketauth.types import ConnectionId, Nonce, TicketValue
+from ticketauth.stores.sockets import Change, SocketStore, Worker
+from ticketauth.types import OURS, ConnectionId, LiveSocket, Nonce, Sid, Subject, TicketValue
 
 TEXT = read("docs/servers.md")
 
@@ -47,7 +50,24 @@ async def _use(user: str) -> bytes:
     await store.put(ticket, b"payload", 30, (Limit(f"user:{user}", Rate(5, 60)),))
     first = await store.take(ticket, Nonce("nonce"), ConnectionId("connection"))
     assert await store.take(ticket, Nonce("nonce"), ConnectionId("connection")) == first
+    await _use_registry(SocketStore(store.client))
     return first
+
+
+async def _use_registry(sockets: SocketStore) -> None:
+    user = OURS, Subject(secrets.token_hex(4))
+    address = str(IPv4Address(secrets.randbits(32)))
+    name = ConnectionId(secrets.token_hex(8))
+    socket = LiveSocket(name, *user, "ada", Sid("login"), "/ws/", "ticket_query", address, "", 1.0)
+    worker = Worker(secrets.token_hex(8), lease=15, fence="", sockets=-1, per_user=1, per_address=1)
+    written = await sockets.write(worker, [Change(socket, opened=True, new=True)])
+    assert written
+    assert await sockets.of_owner(*user, 10) == [socket]
+    assert await sockets.counts(*user) == {"login": 1}
+    assert socket in [one async for one in sockets.everybodys()]
+    assert await sockets.end([name], user) == 1
+    assert await sockets.write(dataclasses.replace(worker, fence=written.fence, sockets=0), []) is None
+    assert await sockets.write(worker, [Change(socket, opened=False)])
 
 
 async def test_the_permissions_are_enough(valkey: Redis, user: str) -> None:

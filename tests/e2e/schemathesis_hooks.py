@@ -1,4 +1,4 @@
-"""What no schema can know: a password, a refresh token that is alive, other logins, the WebSockets that there are.
+"""What no schema can know: a password, a refresh token that is alive, other logins, open sockets, and where they are.
 
 Imported by schemathesis. It puts them into requests that it made to be good; those that are meant to be bad stay.
 """
@@ -12,8 +12,13 @@ import httpx
 import schemathesis
 from schemathesis import Case, HookContext, Response
 
+from tests.servers import until
+from tests.sockets import Handshake, handshake
+
 _USER = {"username": os.environ["OWNER"], "password": os.environ["PASSWORD"]}
 _others: list[str] = []
+_sockets: list[Handshake] = []
+"""Kept open."""
 
 
 @schemathesis.hook
@@ -23,8 +28,21 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
         return
     if "sid" in case.path_parameters and _others and len(case.path_parameters["sid"]) % 2:
         case.path_parameters["sid"] = _others[-1]
+    if "connection_id" in case.path_parameters and len(case.path_parameters["connection_id"]) % 2:
+        case.path_parameters["connection_id"] = _open_socket()
     if isinstance(case.body, dict):
         _make_good(case.body)
+
+
+def _open_socket() -> str:
+    """The id of a new socket, as soon as the service lists it."""
+    login = httpx.post(f"{os.environ['SERVICE']}/api/token/", json=_USER).json()
+    bearer = {"Authorization": f"Bearer {login['access']}"}
+    socket = handshake(int(os.environ["SERVICE"].rpartition(":")[2]), "/ws/events/", headers=list(bearer.items()))
+    opened: str = socket.json()["connection_id"]
+    _sockets.append(socket)
+    until(lambda: opened in httpx.get(f"{os.environ['SERVICE']}/api/connections/", headers=bearer).text)
+    return opened
 
 
 def _make_good(body: dict[str, Any]) -> None:

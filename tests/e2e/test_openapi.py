@@ -24,7 +24,8 @@ from redis import Redis
 
 from tests.conftest import PASSWORD, Service
 from tests.served import ROOT, served
-from ticketauth import logins, tickets
+from tests.servers import until
+from ticketauth import logins, registry, tickets
 from ticketauth.models import Login
 
 GOLDEN = Path(__file__).with_name("openapi.json")
@@ -169,6 +170,20 @@ class World:
         wanted = {"keep_current": True} if body is None else body
         return self.service.post(END_ALL, wanted, self.pair["access"], **headers)
 
+    def open_sockets(self, **headers: str) -> httpx.Response:
+        self.socket()
+        return self.service.http.get(OPEN, headers={**self.bearer, **headers})
+
+    def close_socket(self, connection_id: str = "", **headers: str) -> httpx.Response:
+        bearer, path = self.bearer, f"{OPEN}{connection_id or self.socket()}/"
+        return self.service.http.delete(path, headers={**bearer, **headers})
+
+    def socket(self) -> str:
+        """The id of a socket that is open and known."""
+        self.service.connect(headers=list(self.bearer.items()))
+        told = until(lambda: self.service.http.get(OPEN, headers=self.bearer).json())
+        return str(told[0]["connection_id"])
+
     @property
     def bearer(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.pair['access']}"}
@@ -212,6 +227,15 @@ def ticket_without_valkey(world: World) -> httpx.Response:
     return world.service.post("/api/tickets/", token=access)
 
 
+def without_valkey(method: str, path: str) -> Callable[[World], httpx.Response]:
+    def answer(world: World) -> httpx.Response:
+        bearer = world.bearer
+        world.stop_valkey()
+        return world.service.http.request(method, path, headers=bearer)
+
+    return answer
+
+
 def ready_without_valkey(world: World) -> httpx.Response:
     world.stop_valkey()
     return world.service.http.get("/readyz")
@@ -248,6 +272,7 @@ def broken(module: Any, name: str, call: Call) -> Callable[[World], httpx.Respon
 
 TOKEN, REFRESH, LOGOUT, TICKETS = "/api/token/", "/api/token/refresh/", "/api/token/logout/", "/api/tickets/"
 SESSIONS, END, END_ALL = "/api/sessions/", "/api/sessions/{sid}/", "/api/sessions/revoke-all/"
+OPEN, CLOSE = "/api/connections/", "/api/connections/{connection_id}/"
 NO_JSON, TEXT = b"{", "text/plain"
 
 ANSWERS: dict[tuple[str, int, str], Callable[[World], httpx.Response]] = {
@@ -313,6 +338,24 @@ ANSWERS: dict[tuple[str, int, str], Callable[[World], httpx.Response]] = {
     (END_ALL, 415, "text"): lambda world: world.raw(END_ALL, b"text", TEXT),
     (END_ALL, 500, "a fault"): broken(logins, "end_all", lambda world: lambda _: world.end_all()),
     (END_ALL, 503, "no database"): without_the_table(lambda world: with_token(world, "POST", END_ALL)),
+    (OPEN, 200, "the sockets"): lambda world: world.open_sockets(),
+    (OPEN, 400, "no such host"): lambda world: world.open_sockets(Host="a b"),
+    (OPEN, 401, "nobody"): lambda world: world.service.http.get(OPEN),
+    (OPEN, 405, "POST"): lambda world: world.service.post(OPEN),
+    (OPEN, 406, "HTML wanted"): lambda world: world.open_sockets(Accept="text/html"),
+    (OPEN, 500, "a fault"): broken(registry, "sockets", lambda world: with_token(world, "GET", OPEN)),
+    (OPEN, 503, "no Valkey"): without_valkey("GET", OPEN),
+    (CLOSE, 204, "about to be closed"): lambda world: world.close_socket(),
+    (CLOSE, 400, "no such host"): lambda world: world.close_socket(Host="a b"),
+    (CLOSE, 401, "nobody"): lambda world: world.service.http.delete(f"{OPEN}x/"),
+    (CLOSE, 403, "no CSRF token"): lambda world: world.service.http.delete(
+        f"{OPEN}x/", headers=session_of(world.owner)
+    ),
+    (CLOSE, 404, "unknown"): lambda world: world.service.http.delete(f"{OPEN}x/", headers=world.bearer),
+    (CLOSE, 405, "GET"): lambda world: world.service.http.get(f"{OPEN}x/"),
+    (CLOSE, 406, "HTML wanted"): lambda world: world.close_socket(Accept="text/html"),
+    (CLOSE, 500, "a fault"): broken(registry, "sockets", lambda world: lambda _: world.close_socket("x")),
+    (CLOSE, 503, "no Valkey"): without_valkey("DELETE", f"{OPEN}x/"),
     (TICKETS, 201, "a ticket"): lambda world: world.ticket(),
     (TICKETS, 201, "a ticket for one path"): lambda world: world.ticket({"path": "/ws/echo/"}),
     (TICKETS, 400, "no JSON"): lambda world: world.raw(TICKETS, NO_JSON),

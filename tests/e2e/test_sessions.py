@@ -97,6 +97,7 @@ class TestList:
             "last_seen": told["last_seen"],
             "expires_at": told["expires_at"],
             "current": True,
+            "connections": 0,
         }
         assert parse_datetime(told["created_at"]) == login.created_at
         assert parse_datetime(told["last_seen"]) == login.refreshed_at

@@ -120,7 +120,7 @@ class Client:
         Keyed, so that a project that shares server and prefix with this one cannot write tickets of ours.
         """
         secret = f"ticketauth.stores.redis {settings.SECRET_KEY}".encode()
-        return self.base(kind) + hmac.digest(secret, name.encode(), "sha256").hex()
+        return self.base(kind) + hmac.digest(secret, name.encode("utf-8", "surrogatepass"), "sha256").hex()
 
     def base(self, kind: str) -> str:
         """What keys of a kind begin with. In braces, so that a Cluster keeps all of a deployment in one slot."""
