@@ -40,6 +40,6 @@ class ConnectionView(OwnLoginsView):
     def delete(self, request: Request, connection_id: str) -> Response:
         """Have it closed. 404 for a stranger's, as for one that is not open."""
         owner = users.owner_of(request.user, self.identity(request))
-        if not async_to_sync(registry.sockets().end)([connection_id], owner):
+        if not async_to_sync(registry.end)([connection_id], owner):
             raise NotFound
         return self.done(request, connection_id=connection_id)

@@ -19,6 +19,15 @@ def commands(valkey: Redis) -> Iterator[list[str]]:
     What a script does inside the server is no command of a client.
     """
     seen: list[str] = []
+    with everything(valkey) as all_of_them:
+        yield seen
+    seen += [command for command in all_of_them if not _BESIDE.match(command)]
+
+
+@contextmanager
+def everything(valkey: Redis) -> Iterator[list[str]]:
+    """All commands that clients send meanwhile."""
+    seen: list[str] = []
     with valkey.monitor() as monitor:
         valkey.echo("the beginning")
         while monitor.next_command()["command"] != "ECHO the beginning":
@@ -26,5 +35,5 @@ def commands(valkey: Redis) -> Iterator[list[str]]:
         yield seen
         valkey.echo("the end")
         while (command := monitor.next_command())["command"] != "ECHO the end":
-            if command["client_type"] != "lua" and not _BESIDE.match(command["command"]):
+            if command["client_type"] != "lua":
                 seen.append(command["command"])

@@ -96,7 +96,7 @@ class LoginAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if not self.has_delete_permission(request):
             raise PermissionDenied
         try:
-            ended = async_to_sync(registry.sockets().end)(request.POST.getlist("chosen")[:MOST_SHOWN])
+            ended = async_to_sync(registry.end)(request.POST.getlist("chosen")[:MOST_SHOWN])
         except Unavailable:
             self.message_user(request, "Redis cannot be asked: nothing was ended. Try again.", messages.ERROR)
         else:

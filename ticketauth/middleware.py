@@ -38,6 +38,9 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _log = logging.getLogger("ticketauth")
 
+LONGEST_PATH, LONGEST_AGENT = 255, 512
+"""Characters that the registry looks at."""
+
 
 class TicketAuthMiddleware:
     """Lets a WebSocket through to the inner application with `scope["user"]` set, or refuses it.
@@ -194,6 +197,9 @@ class TicketAuthMiddleware:
         await send({"type": "websocket.close", "code": told.close_code, "reason": told.close_reason})
 
 
+_label_of = functools.lru_cache(maxsize=1024)(label_of)
+
+
 def _live_socket(opening: Opening, identity: Identity, scheme: str, user: Any) -> LiveSocket:
     """What others may know of it."""
     issuer, subject = users.owner_of(user, identity)
@@ -204,10 +210,10 @@ def _live_socket(opening: Opening, identity: Identity, scheme: str, user: Any) -
         name=str(user.get_username() or ""),
         # A provider's names no login here.
         sid=identity.sid if identity.issuer == OURS else Sid(""),
-        path=logs.redact(opening.path),
+        path=logs.redact(opening.path[:LONGEST_PATH]),
         scheme=scheme,
         address=opening.address,
-        label=label_of(next(iter(opening.header("user-agent")), "")),
+        label=_label_of(next(iter(opening.header("user-agent")), "")[:LONGEST_AGENT]),
         since=round(time.time(), 3),
     )
 

@@ -12,17 +12,17 @@ import contextvars
 import logging
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import Protocol
 
 from . import conf
 from .address import network_of
-from .exceptions import Forbidden, Refusal, TooMany, Unavailable
+from .exceptions import Forbidden, Misconfigured, Refusal, TooMany, Unavailable
 from .loops import PerLoop
 from .stores.redis import RedisStore
 from .stores.sockets import INDEX_LIFE, Change, SocketStore, Worker
-from .types import ConnectionId, LiveSocket
+from .types import ConnectionId, Issuer, LiveSocket, Subject
 
 LEASE = 15
 """Seconds that the sockets of a dead worker stay, at least."""
@@ -58,10 +58,28 @@ def sockets() -> SocketStore:
     Raises:
         Unavailable: The tickets are not in Redis, so nothing is.
     """
-    store = conf.store()
-    if not isinstance(store, RedisStore):
+    store = _redis_store()
+    if store is None:
         raise Unavailable("no_registry")
     return SocketStore(store.client)
+
+
+async def end(ids: Collection[str], owner: tuple[Issuer, Subject] | None = None) -> int:
+    """Have sockets closed with 4403, by whatever workers hold them: here at once, elsewhere at the next heartbeat.
+
+    Args:
+        ids: Their connection ids.
+        owner: Whose they have to be; None for anybody's.
+
+    Returns:
+        How many of them are open.
+
+    Raises:
+        Unavailable: It is not known whether they will be.
+    """
+    number = await sockets().end(ids, owner)
+    (await of_this_loop.get()).look_now()
+    return number
 
 
 class Registry:
@@ -95,7 +113,7 @@ class Registry:
 
     def opened(self, live: Live) -> None:
         """It was accepted."""
-        if not isinstance(conf.store(), RedisStore):
+        if _redis_store() is None:
             return
         self._live[live.socket.connection_id] = live
         self._new.add(live.socket.connection_id)
@@ -220,6 +238,15 @@ class Registry:
         for key in keys:
             if live := self._live.get(key):
                 live.end(refusal)
+
+
+def _redis_store() -> RedisStore | None:
+    try:
+        store = conf.store()
+    except Misconfigured:
+        # A project whose schemes need no tickets needs no Redis.
+        return None
+    return store if isinstance(store, RedisStore) else None
 
 
 def _places(socket: LiveSocket) -> Iterator[tuple[Place, int]]:

@@ -1,4 +1,4 @@
-"""What no schema can know: a password, a refresh token that is alive, other logins, open sockets, and where they are.
+"""What no schema can know: a password, a refresh token that is alive, other logins, open sockets, WebSockets.
 
 Imported by schemathesis. It puts them into requests that it made to be good; those that are meant to be bad stay.
 """

@@ -258,7 +258,7 @@ class SocketStore:
                     break
 
     async def end(self, ids: Collection[str], owner: tuple[Issuer, Subject] | None = None) -> int:
-        """Have sockets ended by the workers that hold them, at their next heartbeat.
+        """Have sockets ended by the workers that hold them, when these write the next time.
 
         Args:
             ids: Their connection ids.
