@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth.models import User
 from redis import Redis
 
@@ -20,7 +21,7 @@ from ticketauth import registry
 from ticketauth.exceptions import Refusal, TooMany, Unavailable
 from ticketauth.middleware import TicketAuthMiddlewareStack
 from ticketauth.registry import Registry
-from ticketauth.stores.sockets import SocketStore
+from ticketauth.stores.sockets import SocketStore, Worker
 from ticketauth.testing import connect, ticket_for
 from ticketauth.types import OURS, ConnectionId, LiveSocket, Sid, Subject
 
@@ -95,16 +96,22 @@ async def worker() -> Any:
 
 
 async def test_many_that_open_and_close_together_are_one_call(worker: Registry, subject, valkey: Redis) -> None:
+    # So that the server knows the script.
+    sockets = opened(worker, subject)
+    await are_listed(subject, sockets)
     before = asyncio.all_tasks()
     with everything(valkey) as seen:
-        sockets = opened(worker, subject, 100)
-        assert len(asyncio.all_tasks() - before) == 1
+        for _ in range(99):
+            sockets += opened(worker, subject)
+            await asyncio.sleep(0)
+        assert asyncio.all_tasks() == before
         await are_listed(subject, sockets)
         for live in sockets:
             worker.discard(live)
         await over(worker)
-    writes = [command for command in seen if sockets[0].socket.connection_id in command]
+    writes = [command for command in seen if sockets[9].socket.connection_id in command]
     assert len(writes) == 2
+    assert all(sockets[99].socket.connection_id in command for command in writes)
 
 
 async def test_more_than_one_call_takes(worker: Registry, subject, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,12 +212,12 @@ class TestFaults:
         await are_listed(subject, first)
         write, lost = SocketStore.write, asyncio.Event()
 
-        async def loses(self: SocketStore, *args: Any) -> Any:
-            await write(self, *args)
-            if not lost.is_set():
+        async def loses(self: SocketStore, who: Worker, *args: Any) -> Any:
+            answer = await write(self, who, *args)
+            if who.name == worker._name and not lost.is_set():
                 lost.set()
                 raise Unavailable("redis_unreachable")
-            return await write(self, *args)
+            return answer
 
         monkeypatch.setattr(SocketStore, "write", loses)
         worker.discard(first[0])
@@ -226,10 +233,11 @@ class TestFaults:
         write = SocketStore.write
         faults = iter([True, True, False])
 
-        async def broken(self: SocketStore, *args: Any) -> Any:
-            if next(faults, False):
+        async def broken(self: SocketStore, who: Worker, *args: Any) -> Any:
+            # Not that of the service in its thread, which has sockets of tests before.
+            if who.name == worker._name and next(faults, False):
                 raise RuntimeError("a fault")
-            return await write(self, *args)
+            return await write(self, who, *args)
 
         monkeypatch.setattr(SocketStore, "write", broken)
         await are_listed(subject, opened(worker, subject))
@@ -275,6 +283,42 @@ class TestLimits:
         worker.discard(first)
         worker.admit(second)
         assert sum(map(len, worker._places.values())) == 1
+
+
+class Leisurely(AsyncWebsocketConsumer):
+    """Takes its time to hear that its client has gone."""
+
+    gone = asyncio.Event()
+
+    async def disconnect(self, code: int) -> None:
+        await type(self).gone.wait()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_client_that_goes_makes_room_before_its_consumer_is_done(owner: User, settings: Any) -> None:
+    settings.TICKETAUTH = {**settings.TICKETAUTH, "SOCKETS_PER_USER": 1}
+    Leisurely.gone = asyncio.Event()
+    application = TicketAuthMiddlewareStack(Leisurely.as_asgi())
+    async with connect(application, "/", ticket=await ticket_for(owner)) as first:
+        await first.send_input({"type": "websocket.disconnect", "code": 1001})
+        await asyncio.sleep(0.01)
+        async with connect(application, "/", ticket=await ticket_for(owner)):
+            Leisurely.gone.set()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_one_that_is_ended_makes_room_before_its_consumer_hears_of_it(owner: User, settings: Any) -> None:
+    settings.TICKETAUTH = {**settings.TICKETAUTH, "SOCKETS_PER_USER": 1}
+    Leisurely.gone = asyncio.Event()
+    Leisurely.gone.set()
+    application = TicketAuthMiddlewareStack(Leisurely.as_asgi())
+    here = await registry.of_this_loop.get()
+    async with connect(application, "/", ticket=await ticket_for(owner)) as first:
+        await becomes(lambda: here._written)
+        assert await registry.end(list(here._written)) == 1
+        assert (await first.receive_output(timeout=5))["code"] == 4403
+        async with connect(application, "/", ticket=await ticket_for(owner)):
+            pass
 
 
 MEMORY = "ticketauth.stores.memory.MemoryStore"
