@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,12 @@ def _install(folder: Path) -> None:
 def run(script: str, *arguments: str) -> list[Any]:
     """What a script of `tests/node/` prints, a line of JSON each."""
     modules = node_modules()
-    source = shutil.copy(HERE / script, modules.parent / script)
-    done = subprocess.run(
-        [*_node_and_npm()[0], str(source), *arguments], capture_output=True, text=True, timeout=120, check=False
-    )
+    # Node looks for packages beside the script. A copy of one's own: while another test writes it anew, it is empty.
+    with tempfile.NamedTemporaryFile(dir=modules.parent, suffix=script) as source:
+        source.write((HERE / script).read_bytes())
+        source.flush()
+        done = subprocess.run(
+            [*_node_and_npm()[0], source.name, *arguments], capture_output=True, text=True, timeout=120, check=False
+        )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -109,6 +109,20 @@ class Settings:
     SOCKETS_PER_ADDRESS: int = _setting(
         0, "Sockets that may be open from a client address (IPv6: a /64). `0`: any number."
     )
+    SOCKET_IDLE: int = _setting(
+        0, "Seconds without a message from the client after which its socket is closed with 4401 (ASVS 7.3.1). `0`: "
+        "never; whether the client is there at all, the server's pings find out."
+    )  # fmt: skip
+    EXPIRY_NOTICE: int = _setting(
+        60, "Seconds that `ticketauth.expiring` comes ahead of a socket's end. `0`: it does not come."
+    )  # fmt: skip
+    MESSAGE_SIZE: int = _setting(65536, "Bytes of a message from a client; a larger one closes its socket with 1009.")
+    MESSAGE_RATE: str = _setting(
+        "6000/min", "Messages on one socket; one more closes it with 4429. `0` switches it off."
+    )
+    SEND_DEADLINE: float = _setting(
+        10.0, "Seconds that a client may let one message wait that it does not read; then its socket is closed."
+    )
 
     # Logins, issuers, users
     LOGIN_MAX_AGE: int = _setting(30 * 24 * 3600, "Seconds after which a login ends, however often it is refreshed.")
@@ -203,6 +217,12 @@ def close_rate() -> Rate | None:
 
 
 @functools.cache
+def message_rate() -> Rate | None:
+    """How many messages a client may send on one socket."""
+    return Rate.parse("MESSAGE_RATE", current().MESSAGE_RATE)
+
+
+@functools.cache
 def store() -> TicketStore:
     """The ticket store of this process."""
     given = current()
@@ -248,7 +268,7 @@ def validate() -> None:
         Misconfigured: Something cannot.
     """
     given = current()
-    for read in (origins, trusted_proxies, rate_per_user, rate_per_address, close_rate):
+    for read in (origins, trusted_proxies, rate_per_user, rate_per_address, close_rate, message_rate):
         read()
     for name, paths in (("SCHEMES", given.SCHEMES), ("STORE", [given.STORE]), ("TICKET_CLAIMS", [given.TICKET_CLAIMS])):
         for path in filter(None, paths):
@@ -274,6 +294,7 @@ _CACHED = (
     rate_per_user,
     rate_per_address,
     close_rate,
+    message_rate,
     store,
     schemes,
     ticket_claims,

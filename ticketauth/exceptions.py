@@ -9,6 +9,7 @@ TicketAuthError
     │   └── OriginRefused     403          never upgraded
     ├── NotFound              404          no such path; nothing was consumed
     ├── TooLong               414 / 431    request line or headers
+    ├── TooBig                413 / 1009   a message
     ├── TooMany               429 / 4429   a rate or a number
     └── Unavailable           503 / 1013   a dependency is down
 """
@@ -108,6 +109,13 @@ class TooLong(Refusal):
     def status(self) -> int:
         """414 for the request line, 431 for the headers."""
         return self._status
+
+
+class TooBig(Refusal):
+    close = wire.TOO_BIG
+    code = "too_big"
+    title = "Content Too Large"
+    detail = "The message is over the size limit."
 
 
 class TooMany(Refusal):

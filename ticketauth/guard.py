@@ -1,4 +1,4 @@
-"""One live socket, around any consumer: ended from outside, it sends nothing more.
+"""One live socket, around any consumer: limited, renewed, and ended from outside. Ended, it sends nothing more.
 
 No task per socket: the consumer's own `send` and `receive` pass through here, and the hub does the rest.
 """
@@ -6,17 +6,22 @@ No task per socket: the consumer's own `send` and `receive` pass through here, a
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-import random
+import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
-from . import conf, handshake, logs
-from .exceptions import Refusal
+from . import conf, handshake, hub, logs, renewal, users
+from .exceptions import Forbidden, NotAuthenticated, Refusal, TooBig, TooMany
+from .lifetime import Lifetime
 from .registry import Registry
-from .types import GUEST, LiveSocket, Opening
+from .signals import announce, ticket_consumed, ticket_refused
+from .types import GUEST, LiveSocket, Opening, Ticket
+from .wire import ERROR, EXPIRING, RENEWED, SUBPROTOCOL
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -25,10 +30,13 @@ Send = Callable[[Message], Awaitable[None]]
 CLOSING_SECONDS = 10
 """That the server has to take a close frame. A peer that reads nothing must not hold a task for longer."""
 
-JITTER = 0.1
-"""Part of `SOCKET_MAX_AGE` by which sockets end earlier, so that those opened together do not end together."""
+FIRST_WORD_SECONDS = 2
+"""That a consumer has for the first message before it is spoken over: `ticketauth.ready` comes first."""
 
-_closing: set[asyncio.Task[None]] = set()
+_NOTHING: Message = {"type": "websocket.receive"}
+"""What a socket that was cut goes on to receive: as all that comes after the end, it is dropped."""
+
+_tasks: set[asyncio.Task[None]] = set()
 
 
 class Guard:
@@ -39,20 +47,33 @@ class Guard:
         receive: The server's.
         send: The server's.
         extensions: What the server offers.
+
+    Attributes:
+        identity: Whose it is.
+        lifetime: When it ends.
+        sending: Monotonic seconds since when a message waits for the client to read; infinite where none does.
     """
 
     __slots__ = (
         "_accepted",
+        "_counted",
+        "_counts_until",
+        "_cut",
         "_extensions",
         "_over",
+        "_quiet_until",
         "_receive",
+        "_receiver",
         "_registry",
         "_send",
-        "at_most",
+        "_sender",
+        "_speaks",
+        "address",
         "connection_id",
-        "ends",
-        "expires_at",
         "identity",
+        "lifetime",
+        "path",
+        "sending",
         "socket",
     )
 
@@ -60,24 +81,17 @@ class Guard:
 
     def __init__(self, opening: Opening, receive: Receive, send: Send, extensions: dict[str, Any]) -> None:
         self.identity = GUEST
-        self.connection_id = opening.connection_id
-        self.expires_at: float | None = None
-        self.ends = float("inf")
-        max_age = conf.current().SOCKET_MAX_AGE
-        age = max_age * (1 - JITTER * random.random())  # noqa: S311 -- to spread load
-        self.at_most = time.monotonic() + age if max_age else float("inf")
-        self._receive = receive
-        self._send = send
-        self._extensions = extensions
-        self._accepted = False
-        self._registry: Registry | None = None
+        self.lifetime = Lifetime()
+        self.sending = math.inf
+        self.connection_id, self.path, self.address = opening.connection_id, opening.path, opening.address
+        self._receive, self._send, self._extensions = receive, send, extensions
+        self._accepted = self._speaks = self._cut = False
+        self._quiet_until = math.inf
         self._over: handshake.Answer | None = None
-
-    def lasts_until(self, expires_at: float | None) -> None:
-        """Its login or credential ends then, in Unix seconds."""
-        self.expires_at = expires_at
-        if expires_at is not None:
-            self.ends = time.monotonic() + expires_at - time.time()
+        self._registry: Registry | None = None
+        self._sender: asyncio.Task[Any] | None = None
+        self._receiver: asyncio.Task[Any] | None = None
+        self._counted, self._counts_until = 0, 0.0
 
     def enter(self, socket: LiveSocket, registry: Registry) -> None:
         """It may come in, and be known there once it is accepted.
@@ -94,31 +108,127 @@ class Guard:
         if self._registry is not None:
             self._registry.discard(self)
 
+    # --- What passes through
+
     async def receive(self) -> Message:
         """For the consumer: what the client sends, and the disconnect when the socket is over."""
-        message = await self._receive()
-        if message["type"] == "websocket.disconnect":
-            self.leave()
-        if self._over is not None and message["type"] == "websocket.receive":
-            return {"type": "websocket.disconnect", "code": self._over.close_code}
-        return message
+        while True:
+            message = await self._next()
+            if message["type"] == "websocket.disconnect":
+                self.leave()
+            if message["type"] != "websocket.receive":
+                return message
+            if self._over is None and (refusal := self._over_limit(message)):
+                self.end(refusal)
+            if self._over is not None:
+                return {"type": "websocket.disconnect", "code": self._over.close_code}
+            frame = renewal.asked(message.get("text")) if self._speaks else None
+            if frame is None:
+                return message
+            await self._renew(frame)
+
+    async def _next(self) -> Message:
+        self._receiver = asyncio.current_task()
+        try:
+            if not self._cut:
+                return await self._receive()
+        except asyncio.CancelledError:
+            if not self._was_cut():
+                raise
+        finally:
+            self._receiver = None
+        return _NOTHING
 
     async def send(self, message: Message) -> None:
         """For the consumer: through, as long as the socket is not over."""
         if self._over is None:
-            await self._send(message)
-            self._note(message["type"])
+            await self._pass_on(message)
+            if message["type"] == "websocket.accept":
+                self._accepted, self._speaks = True, message.get("subprotocol") == SUBPROTOCOL
+                self._quiet_until = time.monotonic() + FIRST_WORD_SECONDS
+                self._enter_the_list()
+            else:
+                self._quiet_until = 0.0
+            if message["type"] == "websocket.close":
+                self.leave()
         if self._over is not None and message["type"] == "websocket.accept":
             await self._close()
 
-    def _note(self, type: str) -> None:  # noqa: A002 -- ASGI's word
-        """What the consumer has done."""
-        if type == "websocket.accept":
-            self._accepted = True
-            if self._over is None and self._registry is not None:
-                self._registry.opened(self)
-        elif type == "websocket.close":
-            self.leave()
+    def _enter_the_list(self) -> None:
+        """Unless it ended while it was accepted."""
+        if self._over is None and self._registry is not None:
+            self._registry.opened(self)
+
+    async def _pass_on(self, message: Message) -> None:
+        self.sending, self._sender = time.monotonic(), asyncio.current_task()
+        try:
+            await self._send(message)
+        except asyncio.CancelledError:
+            if not self._was_cut():
+                raise
+        finally:
+            self.sending, self._sender = math.inf, None
+
+    def _over_limit(self, message: Message) -> Refusal | None:
+        self.lifetime.heard = now = time.monotonic()
+        largest, text = conf.current().MESSAGE_SIZE, message.get("text")
+        size = len(message.get("bytes") or b"") if text is None else len(text)
+        # UTF-8 takes up to four bytes for a character.
+        if size > largest or (text is not None and size > largest // 4 and len(text.encode()) > largest):
+            return TooBig("message_size")
+        rate = conf.message_rate()
+        if rate is None:
+            return None
+        if now >= self._counts_until:
+            self._counted, self._counts_until = 0, now + rate.seconds
+        self._counted += 1
+        return TooMany("messages", retry_after=rate.seconds) if self._counted > rate.count else None
+
+    # --- What it is told of its end
+
+    def notice(self, now: float) -> None:
+        """Say, once, what is about to end it; to clients that speak `ticketauth.v1`."""
+        if now < self._quiet_until:
+            return
+        for why, seconds in self.lifetime.notices(now):
+            if self._speaks:
+                self._tell(EXPIRING, reason=why.value, expires_in=round(seconds))
+
+    async def _renew(self, frame: Message) -> None:
+        """Live on with the ticket of a `ticketauth.renew`, or say why not. Another's ends the socket."""
+        facts = {"connection_id": self.connection_id, "address": self.address}
+        try:
+            ticket = await renewal.consume(
+                frame, self.identity, path=self.path, address=self.address, connection_id=self.connection_id
+            )
+            await self._live_on(ticket)
+        except Refusal as refusal:
+            self._log("renew", logging.WARNING, outcome="refused", reason=refusal.reason)
+            await announce(ticket_refused, type(self), reason=refusal.reason, **facts)
+            self._not_renewed(refusal)
+            return
+        self._log("renew", outcome="renewed")
+        await announce(ticket_consumed, type(self), ticket=ticket, **facts)
+        self._tell(RENEWED, expires_at=_written(min(self.lifetime.ends, self.lifetime.at_most)))
+
+    async def _live_on(self, ticket: Ticket) -> None:
+        """As at the handshake: watched before the user is read, so that no revocation falls in between."""
+        watching = await hub.of_this_loop.get()
+        watching.move(self, ticket.identity)
+        try:
+            standing = await users.read(ticket.identity)
+        except NotAuthenticated as refusal:
+            raise hub.refusal_of(refusal.reason) from refusal
+        self.lifetime.until(standing.expires_at)
+        watching.time(self)
+
+    def _not_renewed(self, refusal: Refusal) -> None:
+        if isinstance(refusal, Forbidden):
+            self.end(refusal)
+            return
+        self._tell(ERROR, code=refusal.code, detail=refusal.detail, retry_after=refusal.retry_after)
+
+    # --- Its end
 
     def end(self, refusal: Refusal) -> None:
         """Close it, and let nothing more through. Returns at once."""
@@ -126,18 +236,58 @@ class Guard:
             return
         self._over = handshake.answer(refusal, (), self._extensions)
         self.leave()
-        facts = {"connection_id": self.connection_id, "reason": refusal.reason, "code": self._over.close_code}
-        logs.event(logging.INFO, "close", {**facts, "user": self.identity.subject, "sid": self.identity.sid})
+        self._log("close", reason=refusal.reason, code=self._over.close_code)
         if self._accepted:
-            task = asyncio.create_task(self._close())
-            _closing.add(task)
-            task.add_done_callback(_closing.discard)
+            _start(self._close())
+
+    def cut(self, refusal: Refusal) -> None:
+        """End it where its peer reads nothing: no close frame comes through, and no answer to one."""
+        self.end(refusal)
+        self._cut = True
+        for stuck in (self._sender, self._receiver):
+            if stuck is not None:
+                stuck.cancel()
+
+    def _was_cut(self) -> bool:
+        """Whether it was `cut`, and nobody else, that cancelled the running task, which then goes on."""
+        task = asyncio.current_task()
+        return self._cut and task is not None and not task.uncancel()
 
     async def _close(self) -> None:
-        """Say so to the client. What the server makes of a socket that is gone already is its own business."""
+        """Say so to the client."""
         told = self._over
-        if told is None:
-            return
+        if told is not None:
+            await self._say({"type": "websocket.close", "code": told.close_code, "reason": told.close_reason})
+
+    def _tell(self, kind: str, **members: Any) -> None:
+        """Send a frame of our own, beside the consumer's."""
+        text = json.dumps({"type": kind, **members})
+
+        async def tell() -> None:
+            if self._over is None:
+                await self._say({"type": "websocket.send", "text": text})
+
+        _start(tell())
+
+    async def _say(self, message: Message) -> None:
+        """What the server makes of a socket that is gone already is its own business."""
         with suppress(Exception):
             async with asyncio.timeout(CLOSING_SECONDS):
-                await self._send({"type": "websocket.close", "code": told.close_code, "reason": told.close_reason})
+                await self._send(message)
+
+    def _log(self, name: str, level: int = logging.INFO, **facts: Any) -> None:
+        known = {"connection_id": self.connection_id, "user": self.identity.subject, "sid": self.identity.sid}
+        logs.event(level, name, {**known, **facts})
+
+
+def _start(said: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(said)
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+
+
+def _written(ends: float) -> str | None:
+    """Monotonic seconds as RFC 3339."""
+    if math.isinf(ends):
+        return None
+    return datetime.fromtimestamp(time.time() + ends - time.monotonic(), UTC).isoformat(timespec="seconds")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -23,18 +22,25 @@ from django.utils import timezone
 
 from . import conf, users
 from .batch import LARGEST_BATCH, query
-from .exceptions import Forbidden, NotAuthenticated, Refusal, Unavailable
+from .exceptions import Forbidden, NotAuthenticated, Refusal, TooMany, Unavailable
+from .lifetime import Lifetime
 from .loops import PerLoop
 from .models import Login, Revocation
 from .types import OURS, Identity, Issuer, Sid, Subject
+from .wire import Ending
 
 OVERLAP = timedelta(seconds=60)
 """How far back a question reaches: for the clock of another machine, and a transaction that took its time."""
+
+AT_LEAST = 0.25
+"""Seconds between two looks at the sockets, however many of them end one after another."""
 
 _ENDED = {"token_expired", "login_expired"}
 """Reasons after which the client comes back with a new ticket. After all others its user has to log in."""
 
 _log = logging.getLogger("ticketauth")
+
+_REASONS = {Ending.CREDENTIAL: "token_expired", Ending.AGE: "greatest_age", Ending.IDLE: "idle"}
 
 Revoked = tuple[set[Sid], set[tuple[Issuer, Subject]]]
 
@@ -44,18 +50,24 @@ class Live(Protocol):
 
     Attributes:
         identity: Whose it is.
-        expires_at: Unix seconds at which its login or credential ends, as last read; None where nothing says so.
-        ends: The same in monotonic seconds, which no change of the clock moves; infinite where nothing says so.
-        at_most: Monotonic seconds at which it ends at any rate.
+        lifetime: When it ends by itself.
+        sending: Monotonic seconds since when a message waits for the client to read; infinite where none does.
     """
 
     identity: Identity
-    expires_at: float | None
-    ends: float
-    at_most: float
+    lifetime: Lifetime
+    sending: float
+
+    def notice(self, now: float) -> None:
+        """Say what is about to end it."""
+        ...
 
     def end(self, refusal: Refusal) -> None:
         """Close it, and let nothing more through. Returns at once."""
+        ...
+
+    def cut(self, refusal: Refusal) -> None:
+        """End it where its peer reads nothing."""
         ...
 
 
@@ -89,9 +101,15 @@ class Hub:
         if not others:
             self._live.pop(live.identity, None)
 
+    def move(self, live: Live, identity: Identity) -> None:
+        """Go on watching it under a newer credential."""
+        self.discard(live)
+        live.identity = identity
+        self.add(live)
+
     def time(self, live: Live) -> None:
         """See that its end is not missed."""
-        if min(live.ends, live.at_most) < self._wakes_at:
+        if live.lifetime.wakes_at < self._wakes_at:
             self._sooner.set()
 
     async def aclose(self) -> None:
@@ -100,7 +118,7 @@ class Hub:
             self._watching.cancel()
 
     async def _watch(self) -> None:
-        pause = 0.0
+        pause = AT_LEAST
         try:
             while self._live:
                 await self._sleep(pause)
@@ -109,19 +127,19 @@ class Hub:
             self._watching = None
 
     async def _sleep(self, at_least: float) -> None:
-        """Until the next question, or until somebody's time is up."""
+        """Until the next question, or until somebody's time has come."""
         now, poll = self._clock(), conf.current().REVOCATION_POLL
-        ends = min((min(live.ends, live.at_most) for live in self._all()), default=math.inf)
-        self._wakes_at = min(now + poll, max(ends, now + at_least))
+        due = min((live.lifetime.wakes_at for live in self._all()), default=now)
+        self._wakes_at = min(now + poll, max(due, now + at_least))
         self._sooner.clear()
         with suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, self._wakes_at - now)):
+            async with asyncio.timeout(self._wakes_at - now):
                 await self._sooner.wait()
 
     async def _look(self) -> float:
         """Ask, and end what is over. Returns the seconds to wait at least before the next question."""
         now = self._clock()
-        self._end_of_age(now)
+        self._end_by_itself(now)
         try:
             await self._ask(now)
         except (DatabaseError, TimeoutError) as error:
@@ -131,23 +149,30 @@ class Hub:
             _log.exception("live sockets cannot be checked")
             return self._blind()
         self._answered = self._clock()
-        return 0.0
-
-    def _end_of_age(self, now: float) -> None:
-        """What needs no question: the greatest age, and tokens without a login, which nobody can prolong."""
         for live in self._all():
-            if live.at_most <= now:
-                self._end(live, NotAuthenticated("greatest_age"))
-            elif live.ends <= now and not live.identity.sid:
-                self._end(live, NotAuthenticated("token_expired"))
+            if live.lifetime.wakes_at <= now:
+                live.notice(now)
+        return AT_LEAST
+
+    def _end_by_itself(self, now: float) -> None:
+        """What needs no question: age, idle time, a token that nobody can prolong, a peer that does not read."""
+        patience = conf.current().SEND_DEADLINE
+        for live in self._all():
+            if now - live.sending >= patience:
+                self.discard(live)
+                live.cut(TooMany("slow_reader"))
+            elif live.lifetime.wakes_at <= now:
+                why = live.lifetime.over(now)
+                if why is not None and (why is not Ending.CREDENTIAL or not live.identity.sid):
+                    self._end(live, NotAuthenticated(_REASONS[why]))
 
     async def _ask(self, now: float) -> None:
-        due = {live for live in self._all() if live.ends <= now}
+        near = {live.identity for live in self._all() if live.lifetime.wakes_at <= now and live.lifetime.is_near(now)}
         if now - self._swept >= conf.current().REVOCATION_SWEEP:
             wanted = set(self._live)
             self._swept = now
         else:
-            wanted = await self._revoked_lately() | {live.identity for live in due}
+            wanted = await self._revoked_lately() | near
         for identities in _chunks([identity for identity in wanted if not identity.is_guest]):
             for identity, standing in zip(identities, await users.standings(identities), strict=True):
                 self._judge(identity, standing, now)
@@ -164,8 +189,8 @@ class Hub:
     def _judge(self, identity: Identity, standing: users.Standing | str, now: float) -> None:
         for live in list(self._live.get(identity, ())):
             if isinstance(standing, str):
-                self._end(live, NotAuthenticated(standing) if standing in _ENDED else Forbidden(standing))
-            elif not _prolonged(live, standing.expires_at) and live.ends <= now:
+                self._end(live, refusal_of(standing))
+            elif not live.lifetime.prolong(standing.expires_at) and live.lifetime.ends <= now:
                 self._end(live, NotAuthenticated("login_expired"))
 
     def _blind(self) -> float:
@@ -184,13 +209,9 @@ class Hub:
         return iter([live for lives in self._live.values() for live in lives])
 
 
-def _prolonged(live: Live, expires_at: float | None) -> bool:
-    """Whether the login goes on longer than was known, as after a refresh. Differences alone count: clocks jump."""
-    if live.expires_at is None or expires_at is None or expires_at <= live.expires_at:
-        return False
-    live.ends += expires_at - live.expires_at
-    live.expires_at = expires_at
-    return True
+def refusal_of(reason: str) -> Refusal:
+    """What a socket is closed with whose user or login is read, and does not hold any more."""
+    return NotAuthenticated(reason) if reason in _ENDED else Forbidden(reason)
 
 
 def _revoked() -> Revoked:

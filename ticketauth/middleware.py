@@ -167,7 +167,7 @@ class TicketAuthMiddleware:
         guard.identity = identity
         watching.add(guard)
         standing = await users.read(identity)
-        guard.lasts_until(standing.expires_at)
+        guard.lifetime.until(standing.expires_at)
         watching.time(guard)
         return standing
 

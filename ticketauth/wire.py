@@ -12,8 +12,31 @@ SUBPROTOCOL: Final = "ticketauth.v1"
 SUBPROTOCOL_TICKET_PREFIX: Final = "ticketauth.ticket."
 """Precedes a ticket in `Sec-WebSocket-Protocol`. A token of RFC 9110, as RFC 6455 4.1 asks."""
 
+FRAMES: Final = "ticketauth."
+"""What the `type` of a frame of `ticketauth.v1` begins with."""
+
 READY: Final = "ticketauth.ready"
 """First frame of a socket: from now on the client is authenticated, and may reset its back-off."""
+
+EXPIRING: Final = "ticketauth.expiring"
+"""The socket ends soon. What the client can do depends on `Ending`."""
+
+RENEW: Final = "ticketauth.renew"
+"""From the client: a fresh ticket of the same login, so that the socket lives on."""
+
+RENEWED: Final = "ticketauth.renewed"
+"""The answer: it does."""
+
+ERROR: Final = "ticketauth.error"
+"""The other answer: it does not, and ends when it was to end before."""
+
+
+class Ending(Enum):
+    """Why a socket ends by itself, and so what keeps it: a renewal; nothing, but another socket; any message."""
+
+    CREDENTIAL = "credential"
+    AGE = "age"
+    IDLE = "idle"
 
 
 class Retry(Enum):

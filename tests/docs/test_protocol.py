@@ -40,6 +40,7 @@ REFUSALS: list[exceptions.Refusal] = [
     exceptions.OriginRefused(""),
     exceptions.NotFound(""),
     exceptions.TooLong("", 414),
+    exceptions.TooBig(""),
     exceptions.TooMany(""),
     exceptions.Unavailable(""),
 ]
@@ -83,6 +84,7 @@ def _longest(serializer: Any, field: str) -> int:
         ("user name", f"{_longest(serializers.Credentials(), 'username')} characters"),
         ("password", f"{_longest(serializers.Credentials(), 'password')} characters"),
         ("a message on `/ws/echo/` and `/ws/events/`", f"{frames.LARGEST_MESSAGE} bytes"),
+        ("messages on one socket", f"{conf.Settings().MESSAGE_RATE} *(setting)*"),
         ("tickets per user", f"{conf.Settings().RATE_PER_USER} *(setting)*"),
         ("tickets per address", f"{conf.Settings().RATE_PER_ADDRESS} *(setting)*"),
     ],

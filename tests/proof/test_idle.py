@@ -7,6 +7,7 @@ loses a socket of each worker every 5 s. `IDLE_MINUTES=10` for the long form.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -25,6 +26,7 @@ from config import addresses
 from tests.asgi_servers import service_environment, serving
 from tests.conftest import Service
 from tests.servers import Node
+from tests.soak import crowd as soak
 from tests.sockets import PING, PONG, TEXT, Handshake
 from ticketauth import logins
 from ticketauth.stores.server import Server
@@ -109,6 +111,12 @@ def told(socket: Handshake) -> Any:
             assert opcode == TEXT
             return json.loads(payload)
         socket.send(payload, PONG)
+
+
+def test_many_idle_sockets_on_one_worker_live_and_a_logout_ends_its_own() -> None:
+    """5000 of them for minutes: `make soak`."""
+    crowd = asyncio.run(soak.idle(300, 3))
+    assert not crowd.broken, crowd
 
 
 def test_r43_idle_sockets_live(node: Node, owner: User, settings) -> None:

@@ -1,4 +1,4 @@
-"""`make soak MINUTES=30 SEED=7`. The exit status is 1 if a promise of ours was broken."""
+"""`make soak MINUTES=30 SEED=7 SOCKETS=5000`. The exit status is 1 if a promise of ours was broken."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import secrets
 import signal
 import sys
 
+from .crowd import idle
 from .trial import Soak, soak
 
 
@@ -16,10 +17,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make soak")
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10_000))
+    parser.add_argument("--sockets", type=int, default=5000, help="that are idle for as long; a multiple of 50")
+    parser.add_argument("--only", choices=("faults", "idle"))
     given = parser.parse_args()
-    say(f"Seed {given.seed}, {given.minutes:g} minutes. Ctrl-C ends it early.")
+    say(f"Seed {given.seed}, {given.minutes:g} minutes of faults, and as many of idle sockets. Ctrl-C ends it early.")
+    status = 0 if given.only == "idle" else faults(given.seed, given.minutes)
+    if given.only != "faults" and not status:
+        crowd = asyncio.run(idle(given.sockets, given.minutes * 60))
+        say(str(crowd))
+        status = int(crowd.broken)
+    return status
+
+
+def faults(seed: int, minutes: float) -> int:
+    """Let the servers of the tickets fail. Returns the exit status."""
     status = 0
-    with soak(given.seed, given.minutes) as one:
+    with soak(seed, minutes) as one:
         try:
             asyncio.run(run(one))
         except KeyboardInterrupt:

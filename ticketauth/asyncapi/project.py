@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from channels.auth import AuthMiddleware
 from django.urls import NoReverseMatch, get_script_prefix, resolve, reverse
+from pydantic import BaseModel
 
 from ticketauth import conf, routing, tickets
 from ticketauth.consumers import Handled, TypedConsumer, handlers_of, pushes_of
+from ticketauth.frames import Expiring, NotRenewed, Renew, Renewed
 from ticketauth.middleware import TicketAuthMiddleware
 from ticketauth.routing import Route
 from ticketauth.schemes.session import Session
@@ -44,7 +46,7 @@ def contract(base_url: str, application: Any) -> Contract:
         application: What `ASGI_APPLICATION` names.
     """
     routes = list(routing.walk(application))
-    models = list(dict.fromkeys(directed for route in routes for directed in models_of(consumer_of(route))))
+    models = list(dict.fromkeys(directed for route in routes for directed in _models_of(route)))
     names, components = schemas.components(models)
     return Contract(
         info=conf.current().ASYNCAPI_INFO,
@@ -88,8 +90,8 @@ def _channel(route: Route, names: dict[Directed, str]) -> Channel:
         parameters={name: _parameter(said, described.get(name, said)) for name, said in route.parameters.items()},
         schemes=_schemes(gate),
         anonymous=gate is None or isinstance(gate, AuthMiddleware) or not gate.required,
-        guarded=isinstance(gate, TicketAuthMiddleware),
-        operations=list(_operations(channel_id(route), consumer, names)),
+        guarded=_is_guarded(route),
+        operations=list(_operations(route, names)),
     )
 
 
@@ -112,6 +114,10 @@ def _gate(route: Route) -> Any:
     """The innermost middleware that says who is there: ours, or Channels' own."""
     gates = [layer for layer in route.layers if isinstance(layer, (TicketAuthMiddleware, AuthMiddleware))]
     return gates[-1] if gates else None
+
+
+def _is_guarded(route: Route) -> bool:
+    return isinstance(_gate(route), TicketAuthMiddleware)
 
 
 def _schemes(gate: Any) -> list[SecurityScheme]:
@@ -148,31 +154,52 @@ def _is_typed(consumer: Any) -> bool:
     return isinstance(consumer, type) and issubclass(consumer, TypedConsumer)
 
 
+_RENEWS = Handled("renew", inspect.getdoc(Renew) or "", (Renew,), (Renewed, NotRenewed))
+"""What our middleware does on every socket behind it, whatever the consumer."""
+
+
+def _models_of(route: Route) -> Iterator[Directed]:
+    """Each model of a route, with its direction."""
+    yield from models_of(consumer_of(route))
+    if _is_guarded(route):
+        yield from _directed([_RENEWS], [Expiring])
+
+
 def models_of(consumer: Any) -> Iterator[Directed]:
     """Each model of a typed consumer, with its direction."""
-    if not _is_typed(consumer):
-        return
-    for handled in handlers_of(consumer):
+    if _is_typed(consumer):
+        yield from _directed(handlers_of(consumer), pushes_of(consumer))
+
+
+def _directed(handlers: Iterable[Handled], pushes: Iterable[type[BaseModel]]) -> Iterator[Directed]:
+    for handled in handlers:
         yield from ((model, "validation") for model in handled.takes)
         yield from ((model, "serialization") for model in handled.replies)
-    yield from ((model, "serialization") for model in pushes_of(consumer))
+    yield from ((model, "serialization") for model in pushes)
 
 
-def _operations(channel: str, consumer: Any, names: dict[Directed, str]) -> Iterator[Operation]:
+def _operations(route: Route, names: dict[Directed, str]) -> Iterator[Operation]:
+    channel, consumer = channel_id(route), consumer_of(route)
     suffix = channel[:1].upper() + channel[1:]
-    if not _is_typed(consumer):
+    if _is_typed(consumer):
+        yield from (_received(suffix, handled, names) for handled in handlers_of(consumer))
+        yield from (_sent(suffix, model, names) for model in pushes_of(consumer))
+    else:
         yield Operation(f"receive{suffix}", "receive", "Any message", "Text or binary, as the consumer takes it.")
-        return
-    for handled in handlers_of(consumer):
-        yield _received(f"receive{suffix}{_joined(['', *handled.name.split('_')])}", handled, names)
-    for model in pushes_of(consumer):
-        name = names[model, "serialization"]
-        yield Operation(
-            f"send{suffix}{name.removesuffix('-Output')}", "send", _spaced(model.__name__), _doc(model), [name]
-        )
+    if _is_guarded(route):
+        yield _received(f"{suffix}Ticketauth", _RENEWS, names)
+        yield _sent(f"{suffix}Ticketauth", Expiring, names)
 
 
-def _received(key: str, handled: Handled, names: dict[Directed, str]) -> Operation:
+def _sent(suffix: str, model: type[BaseModel], names: dict[Directed, str]) -> Operation:
+    name = names[model, "serialization"]
+    return Operation(
+        f"send{suffix}{name.removesuffix('-Output')}", "send", _spaced(model.__name__), _doc(model), [name]
+    )
+
+
+def _received(suffix: str, handled: Handled, names: dict[Directed, str]) -> Operation:
+    key = f"receive{suffix}{_joined(['', *handled.name.split('_')])}"
     messages = [names[model, "validation"] for model in handled.takes]
     replies = [names[model, "serialization"] for model in handled.replies]
     return Operation(key, "receive", _spaced(handled.name), handled.doc, messages, replies)

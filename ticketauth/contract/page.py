@@ -153,6 +153,12 @@ class Operation:
         """The document takes the server's view: what it receives, the client sends."""
         return self.action == "receive"
 
+    @property
+    def is_the_librarys(self) -> bool:
+        """The middleware's own frames, which are the same on every channel."""
+        names = [shown.message.name for shown in self.messages]
+        return bool(names) and all(name.startswith(wire.FRAMES) and name != wire.READY for name in names)
+
 
 @dataclass(frozen=True, slots=True)
 class CloseCode:
@@ -515,7 +521,7 @@ _PARAMETER = re.compile(r"\{([^{}]+)\}")
 
 def _first_message(channel: Channel) -> str:
     """What a client may send, on one line; any text where everything may be sent."""
-    received = [operation for operation in channel.operations if operation.from_client]
+    received = [each for each in channel.operations if each.from_client and not each.is_the_librarys]
     for operation in received:
         for shown in operation.messages:
             for example in shown.message.examples:

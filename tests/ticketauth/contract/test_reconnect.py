@@ -73,7 +73,7 @@ class TestAtTheService:
     def test_4401_makes_a_new_ticket_and_4403_is_the_end(
         self, contract: Page, service: Service, tokens: dict[str, str], settings: Any, tmp_path: Path, language: str
     ) -> None:
-        settings.TICKETAUTH = {**settings.TICKETAUTH, "SOCKET_MAX_AGE": 1}
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "SOCKET_MAX_AGE": 1, "EXPIRY_NOTICE": 0}
         with running(of_the_service(contract, language), tokens["access"], tmp_path) as lines:
             first = json.loads(next(lines))
             settings.TICKETAUTH = {**settings.TICKETAUTH, "SOCKET_MAX_AGE": 0}

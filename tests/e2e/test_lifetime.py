@@ -1,0 +1,264 @@
+"""How long a socket lives: what it is told ahead of its end, what prolongs it, and what is too much."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from tests.conftest import Forge, Service
+from tests.servers import until
+from tests.sockets import CLOSE, Handshake
+from ticketauth.models import Login
+
+POLL = 0.2
+V1 = "ticketauth.v1"
+
+
+@pytest.fixture(autouse=True)
+def _often(settings: Any) -> None:
+    settings.TICKETAUTH = {**settings.TICKETAUTH, "REVOCATION_POLL": POLL}
+
+
+def _events(service: Service, access: str, subprotocols: str | None = V1) -> Handshake:
+    socket = service.connect(f"ticket_uuid={service.ticket(access)}", path="/ws/events/", subprotocols=subprotocols)
+    assert socket.json()["type"] == "ticketauth.ready"
+    return socket
+
+
+def _by_token(service: Service, token: str, subprotocols: str | None = V1) -> Handshake:
+    bearer = ("Authorization", f"Bearer {token}")
+    socket = service.connect(path="/ws/events/", headers=[bearer], subprotocols=subprotocols)
+    assert socket.json()["type"] == "ticketauth.ready"
+    return socket
+
+
+def _renew(socket: Handshake, ticket: str, **members: Any) -> None:
+    socket.send(json.dumps({"type": "ticketauth.renew", "ticket_uuid": ticket, **members}))
+
+
+def _is_open(socket: Handshake) -> bool:
+    socket.send('{"type": "ping", "id": "open?"}')
+    while (answer := socket.json())["type"] == "ticketauth.expiring":
+        pass
+    return bool(answer == {"type": "pong", "id": "open?"})
+
+
+class TestExpiring:
+    def test_it_comes_ahead_of_a_tokens_end(self, service: Service, forge: Forge) -> None:
+        socket = _by_token(service, forge.token(sid=..., exp=int(time.time()) + 30))
+        told = socket.json()
+        assert (told["type"], told["reason"]) == ("ticketauth.expiring", "credential")
+        assert 25 <= told["expires_in"] <= 30
+
+    def test_it_comes_once(self, service: Service, forge: Forge) -> None:
+        socket = _by_token(service, forge.token(sid=..., exp=int(time.time()) + 3))
+        assert socket.json()["reason"] == "credential"
+        assert socket.close_code()[0] == 4401
+
+    def test_it_comes_ahead_of_a_logins_end(self, service: Service, owner: User, access: str) -> None:
+        Login.objects.filter(user=owner).update(expires_at=timezone.now() + timedelta(seconds=30))
+        assert _events(service, access).json()["reason"] == "credential"
+
+    def test_it_does_not_come_where_the_login_was_refreshed(
+        self, service: Service, tokens: dict[str, str], owner: User, settings: Any
+    ) -> None:
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "EXPIRY_NOTICE": 1}
+        Login.objects.filter(user=owner).update(expires_at=timezone.now() + timedelta(seconds=2))
+        socket = _events(service, tokens["access"])
+        assert service.post("/api/token/refresh/", {"refresh": tokens["refresh"]}).status_code == 200
+        time.sleep(2)  # Past the end that was known at the handshake.
+        socket.send('{"type": "ping", "id": "1"}')
+        assert socket.json()["type"] == "pong"
+
+    def test_it_comes_ahead_of_the_greatest_age(self, service: Service, access: str, settings: Any) -> None:
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "SOCKET_MAX_AGE": 2, "EXPIRY_NOTICE": 1}
+        socket = _events(service, access)
+        assert socket.json() == {"type": "ticketauth.expiring", "reason": "age", "expires_in": 1}
+        assert socket.close_code()[0] == 4401
+
+    def test_it_comes_ahead_of_the_end_of_idleness(self, service: Service, access: str, settings: Any) -> None:
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "SOCKET_IDLE": 2}
+        socket = _events(service, access)
+        assert socket.json() == {"type": "ticketauth.expiring", "reason": "idle", "expires_in": 1}
+        assert _is_open(socket)
+        assert socket.json()["reason"] == "idle"
+        assert socket.close_code()[0] == 4401
+
+    def test_who_does_not_speak_the_subprotocol_is_told_nothing(self, service: Service, forge: Forge) -> None:
+        socket = _by_token(service, forge.token(sid=..., exp=int(time.time()) + 2), subprotocols=None)
+        assert socket.close_code()[0] == 4401
+
+
+class TestRenewal:
+    def test_a_socket_lives_on_with_a_token_that_lives_longer(self, service: Service, forge: Forge) -> None:
+        ends = int(time.time()) + 3
+        socket = _by_token(service, forge.token(sid=..., exp=ends))
+        assert socket.json()["type"] == "ticketauth.expiring"
+        _renew(socket, service.ticket(forge.token(sid=..., exp=ends + 3600)))
+        told = socket.json()
+        assert told["type"] == "ticketauth.renewed"
+        assert abs(datetime.fromisoformat(told["expires_at"]).timestamp() - ends - 3600) <= 1
+        time.sleep(max(0.0, ends + 1 - time.time()))  # Past its end before.
+        assert _is_open(socket)
+
+    def test_the_next_end_is_announced_again(self, service: Service, forge: Forge) -> None:
+        now = int(time.time())
+        socket = _by_token(service, forge.token(sid=..., exp=now + 20))
+        assert socket.json()["type"] == "ticketauth.expiring"
+        _renew(socket, service.ticket(forge.token(sid=..., exp=now + 40)))
+        assert [socket.json()["type"] for _ in range(2)] == ["ticketauth.renewed", "ticketauth.expiring"]
+
+    def test_never_past_the_greatest_age(self, service: Service, access: str, settings: Any) -> None:
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "SOCKET_MAX_AGE": 2, "EXPIRY_NOTICE": 0}
+        socket = _events(service, access)
+        _renew(socket, service.ticket(access))
+        told = socket.json()
+        assert datetime.fromisoformat(told["expires_at"]).timestamp() <= time.time() + 2
+        assert socket.close_code()[0] == 4401
+
+    def test_the_ticket_is_spent(self, service: Service, access: str) -> None:
+        socket, ticket = _events(service, access), service.ticket(access)
+        _renew(socket, ticket)
+        assert socket.json()["type"] == "ticketauth.renewed"
+        assert service.connect(f"ticket_uuid={ticket}").status == 401
+
+    def test_a_logout_ends_what_was_renewed(self, service: Service, tokens: dict[str, str]) -> None:
+        socket = _events(service, tokens["access"])
+        _renew(socket, service.ticket(tokens["access"]))
+        assert socket.json()["type"] == "ticketauth.renewed"
+        service.post("/api/token/logout/", {"refresh": tokens["refresh"]})
+        assert socket.close_code() == (4403, "forbidden")
+
+    @pytest.mark.parametrize("whose", ["another user", "another login", "another path"])
+    def test_anothers_ends_it(self, service: Service, owner: User, stranger: User, access: str, whose: str) -> None:
+        socket = _events(service, access)
+        ticket = {
+            "another user": lambda: service.ticket(service.login(stranger)["access"]),
+            "another login": lambda: service.ticket(service.login(owner)["access"]),
+            "another path": lambda: service.ticket(access, "/ws/echo/"),
+        }[whose]()
+        _renew(socket, ticket)
+        assert socket.close_code() == (4403, "forbidden")
+        assert service.connect(f"ticket_uuid={ticket}").status == 401, "It is spent all the same."
+
+    @pytest.mark.parametrize(
+        ("frame", "code"),
+        [
+            ({}, "malformed"),
+            ({"ticket_uuid": 7}, "malformed"),
+            ({"ticket_uuid": "no ticket"}, "malformed"),
+            ({"ticket_uuid": "0b1f8f04-6a4c-4d0b-9a53-6b6e0f8c8a0e", "more": 1}, "malformed"),
+            ({"ticket_uuid": "0b1f8f04-6a4c-4d0b-9a53-6b6e0f8c8a0e"}, "not_authenticated"),
+        ],
+    )
+    def test_what_is_no_ticket_is_refused_and_the_socket_stays(
+        self, service: Service, access: str, frame: dict[str, Any], code: str
+    ) -> None:
+        socket = _events(service, access)
+        socket.send(json.dumps({"type": "ticketauth.renew", **frame}))
+        told = socket.json()
+        assert (told["type"], told["code"]) == ("ticketauth.error", code)
+        assert _is_open(socket)
+
+    def test_without_redis_it_is_refused_and_the_socket_stays(
+        self, service: Service, access: str, settings: Any, tmp_path: Any
+    ) -> None:
+        socket, ticket = _events(service, access), service.ticket(access)
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "REDIS_URL": f"unix://{tmp_path / 'nobody.sock'}?db=0"}
+        _renew(socket, ticket)
+        told = socket.json()
+        assert (told["type"], told["code"], told["retry_after"]) == ("ticketauth.error", "unavailable", 2)
+        assert _is_open(socket)
+
+    def test_where_the_subprotocol_was_not_chosen_it_is_the_consumers(self, service: Service, access: str) -> None:
+        socket = _events(service, access, subprotocols=None)
+        _renew(socket, service.ticket(access))
+        assert socket.json()["type"] == "error"
+
+    def test_a_message_that_only_speaks_of_it_is_the_consumers(self, service: Service, access: str) -> None:
+        socket = service.connect(f"ticket_uuid={service.ticket(access)}", subprotocols=V1)
+        for text in ('{"type": "say", "text": "ticketauth.renew"}', "ticketauth.renew", "[" * 400 + "ticketauth.renew"):
+            socket.send(text)
+            assert socket.text() == text
+
+    def test_it_is_logged_without_the_ticket(
+        self, service: Service, access: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, "ticketauth")
+        socket, ticket = _events(service, access), service.ticket(access)
+        _renew(socket, ticket)
+        socket.json()
+        assert "renew connection_id=" in caplog.text
+        assert ticket not in caplog.text
+
+
+class TestLimits:
+    """R41."""
+
+    @pytest.mark.parametrize("path", ["/ws/echo/", "/ws/events/"])
+    @pytest.mark.parametrize("message", ["a" * 1001, "ä" * 501, b"\0" * 1001])
+    def test_a_message_that_is_too_large(
+        self, service: Service, access: str, settings: Any, path: str, message: str | bytes
+    ) -> None:
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "MESSAGE_SIZE": 1000}
+        socket = service.connect(f"ticket_uuid={service.ticket(access)}", path=path)
+        if path == "/ws/events/":
+            socket.json()
+        socket.send(message)
+        assert socket.close_code() == (1009, "too_big")
+
+    @pytest.mark.parametrize("message", ["a" * 1000, "ä" * 500, b"\0" * 1000])
+    def test_one_that_just_fits(self, service: Service, access: str, settings: Any, message: str | bytes) -> None:
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "MESSAGE_SIZE": 1000}
+        socket = service.connect(f"ticket_uuid={service.ticket(access)}")
+        socket.send(message)
+        assert socket.frame()[1] == (message.encode() if isinstance(message, str) else message)
+
+    def test_too_many_messages(self, service: Service, access: str, settings: Any) -> None:
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "MESSAGE_RATE": "5/min"}
+        socket = service.connect(f"ticket_uuid={service.ticket(access)}")
+        for number in range(6):
+            socket.send(str(number))
+        assert [socket.text() for _ in range(5)] == list("01234")
+        assert socket.close_code() == (4429, '{"code":"too_many","retry_after":60}')
+
+    def test_each_socket_has_its_own_rate(self, service: Service, access: str, settings: Any) -> None:
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "MESSAGE_RATE": "5/min"}
+        for _ in range(2):
+            socket = service.connect(f"ticket_uuid={service.ticket(access)}")
+            for number in range(5):
+                socket.send(str(number))
+            assert [socket.text() for _ in range(5)] == list("01234")
+
+    def test_who_does_not_read_is_let_go(
+        self, service: Service, access: str, settings: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "SEND_DEADLINE": 0.5}
+        caplog.set_level(logging.INFO, "ticketauth")
+        reading = service.connect(f"ticket_uuid={service.ticket(access)}")
+        stuck = service.connect(f"ticket_uuid={service.ticket(access)}")
+        _send_until_it_is_stuck(stuck)
+        until(lambda: "reason=slow_reader" in caplog.text, 5)
+        reading.send("still here")
+        assert reading.text() == "still here"
+        # What was on its way is still to be read; then comes the end, without another word.
+        with suppress(EOFError, ConnectionResetError):
+            while stuck.frame()[0] != CLOSE:
+                pass
+
+
+def _send_until_it_is_stuck(socket: Handshake) -> None:
+    """Have it echoed what is never read, until nobody takes any more."""
+    socket.connection.settimeout(0.5)
+    with suppress(TimeoutError):
+        while True:
+            socket.send(b"\0" * 60_000)
+    socket.connection.settimeout(10)
