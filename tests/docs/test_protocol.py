@@ -87,6 +87,8 @@ def _longest(serializer: Any, field: str) -> int:
         ("messages on one socket", f"{conf.Settings().MESSAGE_RATE} *(setting)*"),
         ("tickets per user", f"{conf.Settings().RATE_PER_USER} *(setting)*"),
         ("tickets per address", f"{conf.Settings().RATE_PER_ADDRESS} *(setting)*"),
+        ("open sockets per user", f"{conf.Settings().SOCKETS_PER_USER or 'any number'} *(setting)*"),
+        ("open sockets per address", f"{conf.Settings().SOCKETS_PER_ADDRESS or 'any number'} *(setting)*"),
     ],
 )
 def test_a_limit_is_the_codes(what: str, limit: str) -> None:
