@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
-from ticketauth import conf
+from ticketauth import conf, hub
 from ticketauth.batch import query
 from ticketauth.loops import PerLoop
 from ticketauth.models import Login
@@ -56,7 +56,9 @@ _NOT_ALLOWED = (405, [(b"allow", b"GET, HEAD"), (b"content-length", b"0")], b"")
 @csrf_exempt
 @require_safe
 async def readyz(request: HttpRequest) -> HttpResponse:
-    """200 or 503, with a line per dependency. A load balancer sends nobody to what fails here."""
+    """200 or 503, with a line per dependency. A load balancer sends nobody to what fails here, or is about to end."""
+    if (await hub.of_this_loop.get()).leaving:
+        return _plain("draining\n", 503)
     probes = await _probes.get()
     states = await asyncio.gather(*(probe.state() for probe in probes))
     lines = "".join(f"{probe.name} {state}\n" for probe, state in zip(probes, states, strict=True))

@@ -336,7 +336,7 @@ HEALTH: dict[str, Any] = {
                 ),
                 "405": _ONLY_GET,
                 "503": _plain(
-                    "Something does not.",
+                    "Something does not; or `draining`: the server is about to end.",
                     "database ok\ntickets failed (Unavailable)\ncache ok\nchannels ok\n",
                     Cache_Control=_NO_STORE,
                     Retry_After={"type": "integer", "minimum": 1},

@@ -13,6 +13,9 @@ from redis.retry import Retry
 from ticketauth.exceptions import Misconfigured
 from ticketauth.stores.server import Server
 
+CHANNEL_CAPACITY = 1000
+"""Messages that wait in Redis for a worker, each of 64 KiB at most. Further ones are lost: more than a burst."""
+
 CONNECT_SECONDS = 0.3
 SOCKET_SECONDS = 0.5
 _TIMEOUTS = {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": SOCKET_SECONDS}
@@ -100,7 +103,7 @@ def channel_layer(url: str, server: Server, prefix: str) -> dict[str, Any]:
         host["socket_keepalive"] = True
     return {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
-        "CONFIG": {"hosts": [host], "prefix": prefix},
+        "CONFIG": {"hosts": [host], "prefix": prefix, "capacity": CHANNEL_CAPACITY},
     }
 
 

@@ -23,7 +23,7 @@ import uvicorn
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command, execute_from_command_line
 
-from . import keys, serve
+from . import keys, serve, server
 from .env import Env
 from .start import require_free, require_sane_settings, sentence_instead_of_traceback
 
@@ -195,7 +195,7 @@ def _who_may_log_in(host: str, port: int, *, demo: bool) -> str:
     return "\n".join(lines)
 
 
-class _Server(uvicorn.Server):
+class _Server(server.Server):
     """Says what to do next once it listens."""
 
     def __init__(self, config: uvicorn.Config, text: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from typing import Any
+from typing import Any, ClassVar
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
@@ -13,35 +14,107 @@ _log = logging.getLogger("uvicorn.websocket")
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _BAD = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
+CLOSING_SECONDS = 8.0
+"""That a connection lives on after its end was told or decided: two less than the ten that are promised."""
+
+LEAVING_SECONDS = 1.0
+"""The same when the server ends."""
+
 
 def _whatever_origin(headers: Headers) -> None:
     """The middleware's business."""
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's own, but for four things.
+    """uvicorn's own, but for six things.
 
     Two `Origin` headers reach the application, which refuses them by its own policy, with its own words and log line;
     the library in between would answer a bare 400. A handshake that was answered with an HTTP status counts as
     complete: uvicorn logs an error about each of them. A request that the library cannot read, for a line longer than
     its limit or a body, gets an answer: uvicorn leaves the client waiting. And it has a logger of its own, so that
     two lines per socket that say less than the middleware's one need not be written.
+
+    What is closed is gone: uvicorn waits for ever until a peer that reads nothing has taken what was written. Such a
+    peer holds bounded memory: a pong for each of its pings would pile up.
+
+    Attributes:
+        consumers: The tasks of all sockets. uvicorn would wait for them, however busy they are, when it ends.
     """
+
+    consumers: ClassVar[set[asyncio.Task[None]]] = set()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.tasks = self.consumers
+        self.app = self._consume
+        self._last_pong = b""
+        self._gone_timer: asyncio.TimerHandle | None = None
         self.logger = self.conn.logger = _log
         self.conn.process_origin = _whatever_origin  # type: ignore[method-assign]
 
+    async def _consume(self, scope: Any, receive: Any, send: Any) -> None:
+        """The application. That the process ends while it is busy is no error of its own."""
+        try:
+            await self.config.loaded_app(scope, receive, send)
+        except asyncio.CancelledError:
+            _log.info("a consumer was busy when the server ended")
+        finally:
+            self._gone_within(CLOSING_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        super().connection_lost(exc)
+        if self._gone_timer is not None:
+            self._gone_timer.cancel()
+
+    def shutdown(self) -> None:
+        """The server ends. Peers that are still here had their time."""
+        super().shutdown()
+        self._gone_within(LEAVING_SECONDS)
+
+    def keepalive_timeout(self) -> None:
+        """No pong has come."""
+        super().keepalive_timeout()
+        self._gone_within(CLOSING_SECONDS)
+
+    def _gone_within(self, seconds: float) -> None:
+        """Whatever the peer does: it may read nothing, so that what was written never leaves."""
+        timer = self._gone_timer
+        if self.disconnected or (timer is not None and timer.when() <= self.loop.time() + seconds):
+            return
+        if timer is not None:
+            timer.cancel()
+        self._gone_timer = self.loop.call_later(seconds, self.transport.abort)
+
+    def handle_ping(self) -> None:
+        """A pong; where the peer does not read, one for the last of its pings alone (RFC 6455 5.5.3)."""
+        if self.writable.is_set():
+            super().handle_ping()
+        elif pongs := self.conn.data_to_send():
+            self._last_pong = pongs[-1]
+
+    def resume_writing(self) -> None:
+        """The peer reads again."""
+        super().resume_writing()
+        pong, self._last_pong = self._last_pong, b""
+        if pong and not self.transport.is_closing():
+            self.transport.write(pong)
+
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self.transport.is_closing():
+            self._gone_within(CLOSING_SECONDS)
         failure = self.conn.handshake_exc
         if failure is not None and not self.handshake_initiated and not self.transport.is_closing():
             unreadable = isinstance(failure.__cause__, (ValueError, NotImplementedError))
             self.transport.write(_BAD if unreadable else _TOO_LARGE)
             self.transport.close()
+            self._gone_within(CLOSING_SECONDS)
 
     async def send(self, message: Any) -> None:
+        if message["type"] == "websocket.close":
+            # From now on, and not when the peer has read what was written before.
+            self._gone_within(CLOSING_SECONDS)
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True

@@ -1,4 +1,4 @@
-"""The service under uvicorn, the same for every launcher. In a container: `python -m config.serve`."""
+"""The service under uvicorn, the same for every launcher: `manage.py serve`, `python -m config.serve`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ import django
 import uvicorn
 from django.conf import settings
 
+from ticketauth import conf
+
+from . import server
 from .env import Env
 from .start import require_free, require_sane_settings, sentence_instead_of_traceback
-
-LARGEST_MESSAGE = 65536
 
 
 def options(host: str, port: int) -> dict[str, Any]:
@@ -35,10 +36,10 @@ def options(host: str, port: int) -> dict[str, Any]:
         "lifespan": "off",
         "h11_max_incomplete_event_size": 131072,
         "ws": "config.protocol:WebSocketProtocol",
-        "ws_max_size": LARGEST_MESSAGE,
-        "ws_ping_interval": 20.0,
-        "ws_ping_timeout": 20.0,
-        "timeout_graceful_shutdown": 10,
+        "ws_max_size": conf.current().MESSAGE_SIZE,
+        "ws_ping_interval": settings.PING_INTERVAL,
+        "ws_ping_timeout": settings.PING_TIMEOUT,
+        "timeout_graceful_shutdown": server.REQUEST_SECONDS,
     }
 
 
@@ -51,7 +52,7 @@ def main() -> None:
         django.setup()
         require_sane_settings()
         require_free(host, port)
-    uvicorn.run(**options(host, port), workers=workers)
+    server.run(uvicorn.Config(**options(host, port), workers=workers))
 
 
 if __name__ == "__main__":

@@ -214,11 +214,19 @@ SPECTACULAR_SETTINGS = {
         {"name": "sessions", "description": "One's own logins."},
         {"name": "connections", "description": "One's own open sockets."},
         {"name": "tickets", "description": "What opens a WebSocket, once."},
+        {"name": "events", "description": "Messages to those who are connected."},
         {"name": "health", "description": "For orchestrators and load balancers."},
     ],
     "POSTPROCESSING_HOOKS": ["api.openapi.complete"],
     "ENFORCE_NON_BLANK_FIELDS": True,
 }
+
+# --- The server
+
+# Developers wait for nothing.
+DRAIN_SECONDS = env.number("DRAIN_SECONDS", 0 if DEVELOPMENT else 5)
+PING_INTERVAL = env.whole("PING_INTERVAL", 20, least=1)
+PING_TIMEOUT = env.whole("PING_TIMEOUT", 20, least=1)
 
 # --- Django
 
@@ -237,6 +245,7 @@ INSTALLED_APPS = [
     "ticketauth",
     "api",
     "ws",
+    "config",
 ]
 MIDDLEWARE = [
     "config.middleware.Security",

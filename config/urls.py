@@ -6,10 +6,12 @@ from django.contrib import admin
 from django.urls import include, path
 
 from api.throttles import throttled_login
+from ws.views import EventsView
 
 urlpatterns = [
     path("admin/login/", throttled_login(admin.site.login)),
     path("admin/", admin.site.urls),
+    path("api/events/", EventsView.as_view(), name="publish"),
     path("", include("api.urls")),
     path("ws/", include("ticketauth.contract.urls")),
 ]

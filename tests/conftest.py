@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,10 +85,21 @@ class Service:
 
 @pytest.fixture(scope="session")
 def uvicorn_server() -> Iterator[int]:
-    """A real uvicorn on a real port, in a thread, so that a test can change the settings under it."""
+    """The service under a real uvicorn on a real port."""
     from config import serve
 
-    server = uvicorn.Server(uvicorn.Config(**{**serve.options("127.0.0.1", 0), "log_config": None}))
+    with in_a_server(**serve.options("127.0.0.1", 0)) as port:
+        yield port
+
+
+@contextmanager
+def in_a_server(**options: Any) -> Iterator[int]:
+    """A real uvicorn on a real port, in a thread, so that a test can change the settings under it.
+
+    Args:
+        options: Of `uvicorn.Config`.
+    """
+    server = uvicorn.Server(uvicorn.Config(**{**options, "log_config": None}))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

@@ -62,6 +62,11 @@ class Process:
         assert done.returncode == 0, done.stderr
 
     @property
+    def environment(self) -> dict[str, str]:
+        """For another process that is to see the same."""
+        return dict(self._environment)
+
+    @property
     def pid(self) -> int:
         return self._process.pid
 

@@ -107,6 +107,7 @@ def handshake(
     subprotocols: str | None = None,
     cookie: str | None = None,
     timeout: float = 5,
+    receive_buffer: int = 0,
 ) -> Handshake:
     """Send an opening handshake (RFC 6455 4.1) and read the answer.
 
@@ -118,6 +119,7 @@ def handshake(
         subprotocols: For `Sec-WebSocket-Protocol`.
         cookie: For `Cookie`.
         timeout: Seconds for each read.
+        receive_buffer: Bytes that the kernel keeps for us unread, as `SO_RCVBUF`; 0 for its own choice.
     """
     key = base64.b64encode(os.urandom(16)).decode()
     lines = [
@@ -132,7 +134,11 @@ def handshake(
         *headers,
     ]
     request = f"GET {target} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines) + "\r\n"
-    connection = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+    connection = socket.socket()
+    connection.settimeout(timeout)
+    if receive_buffer:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    connection.connect(("127.0.0.1", port))
     connection.sendall(request.encode("latin-1"))
     return _answer(connection)
 

@@ -2,11 +2,13 @@
 
     PORT=8000 WEB_CONCURRENCY=4 python -m tests.workers service
 
-Also the naive way, and a consumer with a fault, served alike.
+Also the naive way, a consumer with a fault, and one that is busy, served alike.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 import os
 import sys
@@ -17,7 +19,7 @@ import uvicorn
 from django.conf import settings
 from redis.asyncio import Redis
 
-from config import serve
+from config import serve, server
 
 
 def _signed(application: Any) -> Any:
@@ -70,12 +72,30 @@ def faulty() -> Any:
     return TicketAuthMiddleware(Faulty.as_asgi())
 
 
+def busy() -> Any:
+    """A consumer that has no time to hear that it is over, and takes no cancellation for an answer."""
+    # In a worker of several nobody has.
+    django.setup()
+    from channels.generic.websocket import AsyncWebsocketConsumer
+
+    from ticketauth.middleware import TicketAuthMiddleware
+
+    class Busy(AsyncWebsocketConsumer):
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            await self.send("busy")
+            while True:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(60)
+
+    return TicketAuthMiddleware(Busy.as_asgi(), required=False)
+
+
 def main() -> None:
     """Serve on PORT with WEB_CONCURRENCY workers."""
     django.setup()
     options = serve.options("127.0.0.1", int(os.environ["PORT"]))
     application = {"app": f"tests.workers:{sys.argv[1]}", "factory": True}
-    uvicorn.run(**{**options, **application}, workers=int(os.environ["WEB_CONCURRENCY"]))
+    server.run(uvicorn.Config(**{**options, **application}, workers=int(os.environ["WEB_CONCURRENCY"])))
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from django.contrib.auth import get_user_model
 from django.db.models.signals import post_save, pre_delete
 from django.utils import timezone
 
-from . import logins, users
-from .models import ForeignIdentity, Login
+from . import logins, users, wake
+from .models import ForeignIdentity, Login, Revocation
 from .types import OURS, Issuer, Subject
 
 
@@ -26,6 +26,7 @@ def connect() -> None:
         if issubclass(model, user_model):
             post_save.connect(_user_saved, sender=model, dispatch_uid="ticketauth.causes")
             pre_delete.connect(_user_deleted, sender=model, dispatch_uid="ticketauth.causes")
+    post_save.connect(_revoked, sender=Revocation, dispatch_uid="ticketauth.causes")
     pre_delete.connect(_login_deleted, sender=Login, dispatch_uid="ticketauth.causes")
     pre_delete.connect(_identity_deleted, sender=ForeignIdentity, dispatch_uid="ticketauth.causes")
 
@@ -39,6 +40,11 @@ def _user_saved(
         logins.end_stale(instance)
     else:
         logins.end_all(instance)
+
+
+def _revoked(**kwargs: object) -> None:
+    """By the admin, or by a project: a provider's back-channel logout."""
+    wake.hubs()
 
 
 def _user_deleted(*, instance: Any, **kwargs: object) -> None:

@@ -94,6 +94,9 @@ class Settings:
         "auto", "`denial`: an HTTP status. `close`: accept, then close with a code that a browser can read. "
         "`auto`: `close` for browsers and clients of `ticketauth.v1`, else `denial`."
     )  # fmt: skip
+    MAY_CONNECT: str = _setting(
+        "", "Dotted path of a function `(user, path) -> bool`, asked at the handshake and again while the socket lives."
+    )  # fmt: skip
     CLOSE_RATE: str = _setting("20/min", "Refusals per address that `auto` accepts in order to send a code.")
 
     # Live sockets
@@ -123,6 +126,7 @@ class Settings:
     SEND_DEADLINE: float = _setting(
         10.0, "Seconds that a client may let one message wait that it does not read; then its socket is closed."
     )
+    RECONNECT_WITHIN: int = _setting(5, "Seconds over which clients spread their coming back after a restart (1012).")
 
     # Logins, issuers, users
     LOGIN_MAX_AGE: int = _setting(30 * 24 * 3600, "Seconds after which a login ends, however often it is refreshed.")
@@ -250,6 +254,13 @@ def ticket_claims() -> Callable[..., Mapping[str, Any]] | None:
     return cast("Callable[..., Mapping[str, Any]]", import_string(path)) if path else None
 
 
+@functools.cache
+def may_connect() -> Callable[[Any, str], Any] | None:
+    """The project's function that says who may connect where; sync, or a coroutine function."""
+    path = current().MAY_CONNECT
+    return cast("Callable[[Any, str], Any]", import_string(path)) if path else None
+
+
 def public_url() -> str:
     """Where the service is: the first of `PUBLIC_URLS`, else where a development server listens."""
     return next(iter(current().PUBLIC_URLS), "http://127.0.0.1:8000")
@@ -270,7 +281,8 @@ def validate() -> None:
     given = current()
     for read in (origins, trusted_proxies, rate_per_user, rate_per_address, close_rate, message_rate):
         read()
-    for name, paths in (("SCHEMES", given.SCHEMES), ("STORE", [given.STORE]), ("TICKET_CLAIMS", [given.TICKET_CLAIMS])):
+    named = {name: [getattr(given, name)] for name in ("STORE", "TICKET_CLAIMS", "MAY_CONNECT")}
+    for name, paths in {"SCHEMES": given.SCHEMES, **named}.items():
         for path in filter(None, paths):
             try:
                 import_string(path)
@@ -298,6 +310,7 @@ _CACHED = (
     store,
     schemes,
     ticket_claims,
+    may_connect,
 )
 
 setting_changed.connect(_forget, dispatch_uid="ticketauth.conf")

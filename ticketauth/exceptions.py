@@ -11,6 +11,7 @@ TicketAuthError
     ├── TooLong               414 / 431    request line or headers
     ├── TooBig                413 / 1009   a message
     ├── TooMany               429 / 4429   a rate or a number
+    ├── Restarting            503 / 1012   the server leaves
     └── Unavailable           503 / 1013   a dependency is down
 """
 
@@ -124,6 +125,16 @@ class TooMany(Refusal):
     title = "Too Many Requests"
     detail = "Too many requests. Wait as long as Retry-After says."
     upgradable = False
+
+
+class Restarting(Refusal):
+    close = wire.RESTART
+    code = "restarting"
+    title = "Service Unavailable"
+    detail = "The server restarts. Try again soon, with a new ticket."
+
+    def __init__(self, reason: str, detail: str = "", *, retry_after: int | None = 1) -> None:
+        super().__init__(reason, detail, retry_after=retry_after)
 
 
 class Unavailable(Refusal):

@@ -10,17 +10,19 @@ import json
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from . import conf, handshake, hub, logs, renewal, users
-from .exceptions import Forbidden, NotAuthenticated, Refusal, TooBig, TooMany
+from django.db import Error as DatabaseError
+
+from . import conf, handshake, hub, logs, permissions, renewal, users
+from .exceptions import Forbidden, NotAuthenticated, Refusal, TooBig, TooMany, Unavailable
 from .lifetime import Lifetime
 from .registry import Registry
 from .signals import announce, ticket_consumed, ticket_refused
-from .types import GUEST, LiveSocket, Opening, Ticket
+from .types import GUEST, ConnectionId, LiveSocket, Opening, Ticket
 from .wire import ERROR, EXPIRING, RENEWED, SUBPROTOCOL
 
 Message = dict[str, Any]
@@ -30,13 +32,43 @@ Send = Callable[[Message], Awaitable[None]]
 CLOSING_SECONDS = 10
 """That the server has to take a close frame. A peer that reads nothing must not hold a task for longer."""
 
+DROPPED_SECONDS = 0.01
+"""That each message takes which a consumer sends after the end, so that a loop of them takes nothing from others."""
+
 FIRST_WORD_SECONDS = 2
 """That a consumer has for the first message before it is spoken over: `ticketauth.ready` comes first."""
 
 _NOTHING: Message = {"type": "websocket.receive"}
 """What a socket that was cut goes on to receive: as all that comes after the end, it is dropped."""
 
+_log = logging.getLogger("ticketauth")
 _tasks: set[asyncio.Task[None]] = set()
+
+
+@contextmanager
+def refusing(what: str, connection_id: ConnectionId) -> Iterator[None]:
+    """Whatever goes wrong inside is a refusal. Nobody is let in by an accident.
+
+    Args:
+        what: For the log.
+        connection_id: Of whom.
+
+    Raises:
+        Refusal: Something goes wrong.
+    """
+    try:
+        yield
+    except Refusal:
+        raise
+    except (DatabaseError, TimeoutError) as error:
+        raise Unavailable("database") from error
+    except Exception as error:
+        _log.exception("%s failed", what, extra={"connection_id": connection_id})
+        raise Unavailable("internal") from error
+
+
+class Ended(ConnectionError):
+    """The socket is over for long, and its consumer still sends. Servers raise an `OSError` there too (ASGI 2.4)."""
 
 
 class Guard:
@@ -61,6 +93,7 @@ class Guard:
         "_cut",
         "_extensions",
         "_over",
+        "_over_since",
         "_quiet_until",
         "_receive",
         "_receiver",
@@ -91,6 +124,7 @@ class Guard:
         self._registry: Registry | None = None
         self._sender: asyncio.Task[Any] | None = None
         self._receiver: asyncio.Task[Any] | None = None
+        self._over_since = 0.0
         self._counted, self._counts_until = 0, 0.0
 
     def enter(self, socket: LiveSocket, registry: Registry) -> None:
@@ -140,7 +174,15 @@ class Guard:
         return _NOTHING
 
     async def send(self, message: Message) -> None:
-        """For the consumer: through, as long as the socket is not over."""
+        """For the consumer: through, as long as the socket is not over. It is dropped then, for some seconds.
+
+        Raises:
+            Ended: It is over for longer than `CLOSING_SECONDS`.
+        """
+        if self._over is not None and self._accepted:
+            await asyncio.sleep(DROPPED_SECONDS)
+            if time.monotonic() - self._over_since > CLOSING_SECONDS:
+                raise Ended
         if self._over is None:
             await self._pass_on(message)
             if message["type"] == "websocket.accept":
@@ -198,10 +240,11 @@ class Guard:
         """Live on with the ticket of a `ticketauth.renew`, or say why not. Another's ends the socket."""
         facts = {"connection_id": self.connection_id, "address": self.address}
         try:
-            ticket = await renewal.consume(
-                frame, self.identity, path=self.path, address=self.address, connection_id=self.connection_id
-            )
-            await self._live_on(ticket)
+            with refusing("a renewal", self.connection_id):
+                ticket = await renewal.consume(
+                    frame, self.identity, path=self.path, address=self.address, connection_id=self.connection_id
+                )
+                await self._live_on(ticket)
         except Refusal as refusal:
             self._log("renew", logging.WARNING, outcome="refused", reason=refusal.reason)
             await announce(ticket_refused, type(self), reason=refusal.reason, **facts)
@@ -219,6 +262,7 @@ class Guard:
             standing = await users.read(ticket.identity)
         except NotAuthenticated as refusal:
             raise hub.refusal_of(refusal.reason) from refusal
+        await permissions.check(standing.user, self.path)
         self.lifetime.until(standing.expires_at)
         watching.time(self)
 
@@ -235,6 +279,7 @@ class Guard:
         if self._over is not None:
             return
         self._over = handshake.answer(refusal, (), self._extensions)
+        self._over_since = time.monotonic()
         self.leave()
         self._log("close", reason=refusal.reason, code=self._over.close_code)
         if self._accepted:
@@ -254,10 +299,12 @@ class Guard:
         return self._cut and task is not None and not task.uncancel()
 
     async def _close(self) -> None:
-        """Say so to the client."""
+        """Say so to the client: where the consumer has not accepted, by a status."""
         told = self._over
-        if told is not None:
-            await self._say({"type": "websocket.close", "code": told.close_code, "reason": told.close_reason})
+        if told is None:
+            return
+        denied = not self._accepted and "websocket.http.response" in self._extensions
+        await self._say(*(told.denial if denied else [told.close]))
 
     def _tell(self, kind: str, **members: Any) -> None:
         """Send a frame of our own, beside the consumer's."""
@@ -269,11 +316,12 @@ class Guard:
 
         _start(tell())
 
-    async def _say(self, message: Message) -> None:
+    async def _say(self, *messages: Message) -> None:
         """What the server makes of a socket that is gone already is its own business."""
         with suppress(Exception):
             async with asyncio.timeout(CLOSING_SECONDS):
-                await self._send(message)
+                for message in messages:
+                    await self._send(message)
 
     def _log(self, name: str, level: int = logging.INFO, **facts: Any) -> None:
         known = {"connection_id": self.connection_id, "user": self.identity.subject, "sid": self.identity.sid}
@@ -291,3 +339,14 @@ def _written(ends: float) -> str | None:
     if math.isinf(ends):
         return None
     return datetime.fromtimestamp(time.time() + ends - time.monotonic(), UTC).isoformat(timespec="seconds")
+
+
+async def all_told(within: float) -> None:
+    """Wait until the clients of this loop whose sockets were ended have been told so.
+
+    Args:
+        within: Seconds at most. Who reads nothing cannot be told.
+    """
+    loop = asyncio.get_running_loop()
+    if telling := [task for task in _tasks if task.get_loop() is loop]:
+        await asyncio.wait(telling, timeout=within)

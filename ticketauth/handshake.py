@@ -17,7 +17,7 @@ from .exceptions import Malformed, NotAuthenticated, NotFound, OriginRefused, Re
 from .origin import OriginPolicy
 from .schemes.base import Scheme, Scope
 from .types import ConnectionId, Opening
-from .wire import SUBPROTOCOL, SUBPROTOCOL_TICKET_PREFIX, UNAVAILABLE, UNAVAILABLE_DAPHNE
+from .wire import DAPHNE, SUBPROTOCOL, SUBPROTOCOL_TICKET_PREFIX
 
 LONGEST_TARGET = 8192
 """Bytes of path and query."""
@@ -183,6 +183,17 @@ class Answer:
     close_code: int
     close_reason: str
 
+    @property
+    def denial(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """An HTTP response instead of the upgrade."""
+        start = {"type": "websocket.http.response.start", "status": self.status, "headers": list(self.headers)}
+        return start, {"type": "websocket.http.response.body", "body": self.body}
+
+    @property
+    def close(self) -> dict[str, Any]:
+        """A close frame; before the upgrade HTTP 403."""
+        return {"type": "websocket.close", "code": self.close_code, "reason": self.close_reason}
+
 
 def answer(refusal: Refusal, schemes: Sequence[Scheme], extensions: Mapping[str, Any]) -> Answer:
     """What the client is told: the same to the byte for the same kind of refusal (ASVS 16.5.1).
@@ -190,11 +201,11 @@ def answer(refusal: Refusal, schemes: Sequence[Scheme], extensions: Mapping[str,
     Args:
         refusal: What to say.
         schemes: Those of the route, for `WWW-Authenticate`.
-        extensions: What the server offers. Daphne, alone in offering no denial, cannot send 1013 either.
+        extensions: What the server offers. Daphne, alone in offering no denial, cannot send codes below 3000 either.
     """
     challenges = tuple(scheme.challenge for scheme in schemes if scheme.challenge) or ("Ticket",)
-    daphne = refusal.close is UNAVAILABLE and "websocket.http.response" not in extensions
-    close = UNAVAILABLE_DAPHNE if daphne else refusal.close
+    daphne = "websocket.http.response" not in extensions
+    close = DAPHNE.get(refusal.close, refusal.close) if daphne else refusal.close
     return _written(tuple(problem(refusal).items()), refusal.retry_after, close.code, challenges)
 
 

@@ -11,29 +11,35 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
+from itertools import islice
 from typing import Protocol
 
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from . import conf, users
+from . import conf, permissions, users, wake
 from .batch import LARGEST_BATCH, query
-from .exceptions import Forbidden, NotAuthenticated, Refusal, TooMany, Unavailable
+from .exceptions import Forbidden, NotAuthenticated, Refusal, Restarting, TooMany, Unavailable
 from .lifetime import Lifetime
 from .loops import PerLoop
 from .models import Login, Revocation
-from .types import OURS, Identity, Issuer, Sid, Subject
+from .types import GUEST, OURS, Identity, Issuer, Sid, Subject
 from .wire import Ending
+
+SOONEST = 0.1
+"""Seconds between two looks at least, however often a hub is woken, and however many sockets end one after another."""
+
+GLANCE = timedelta(seconds=5)
+"""How far back a question reaches between two polls. Who is woken often must not read a minute each time."""
 
 OVERLAP = timedelta(seconds=60)
 """How far back a question reaches: for the clock of another machine, and a transaction that took its time."""
-
-AT_LEAST = 0.25
-"""Seconds between two looks at the sockets, however many of them end one after another."""
 
 _ENDED = {"token_expired", "login_expired"}
 """Reasons after which the client comes back with a new ticket. After all others its user has to log in."""
@@ -50,11 +56,13 @@ class Live(Protocol):
 
     Attributes:
         identity: Whose it is.
+        path: Where it is, decoded, without `root_path`.
         lifetime: When it ends by itself.
         sending: Monotonic seconds since when a message waits for the client to read; infinite where none does.
     """
 
     identity: Identity
+    path: str
     lifetime: Lifetime
     sending: float
 
@@ -76,21 +84,37 @@ class Hub:
 
     Args:
         clock: Monotonic seconds.
+
+    Attributes:
+        leaving: Whether the worker is about to end: nobody comes in any more.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.leaving = False
         self._clock = clock
         self._live: dict[Identity, set[Live]] = {}
         self._watching: asyncio.Task[None] | None = None
         self._sooner = asyncio.Event()
         self._wakes_at = 0.0
-        self._answered = self._swept = 0.0
+        self._answered = self._swept = self._polled = self._looked = 0.0
+        self._woken = False
+        self._named: set[tuple[Issuer, Subject]] = set()
+        self._unread: set[Identity] = set()
+        self._unsure: dict[Live, float] = {}
 
     def add(self, live: Live) -> None:
-        """Watch a socket: before its user is read for the last time, so that no revocation falls in between."""
+        """Watch a socket: before its user is read for the last time, so that no revocation falls in between.
+
+        Raises:
+            Restarting: The worker began to leave after the handshake had begun.
+        """
+        self.refuse_if_leaving()
+        self._keep(live)
+
+    def _keep(self, live: Live) -> None:
         self._live.setdefault(live.identity, set()).add(live)
         if self._watching is None:
-            self._answered = self._swept = self._clock()
+            self._answered = self._swept = self._polled = self._clock()
             # A context of its own: the thread that a request brings along ends with that request.
             self._watching = asyncio.create_task(self._watch(), context=contextvars.Context())
 
@@ -98,6 +122,7 @@ class Hub:
         """It is closed."""
         others = self._live.get(live.identity, set())
         others.discard(live)
+        self._unsure.pop(live, None)
         if not others:
             self._live.pop(live.identity, None)
 
@@ -105,12 +130,44 @@ class Hub:
         """Go on watching it under a newer credential."""
         self.discard(live)
         live.identity = identity
-        self.add(live)
+        self._keep(live)
 
     def time(self, live: Live) -> None:
         """See that its end is not missed."""
         if live.lifetime.wakes_at < self._wakes_at:
             self._sooner.set()
+
+    def look_now(self, whom: tuple[Issuer, Subject] | None = None) -> None:
+        """Ask at once, not at the next poll; in a flood of these, every `SOONEST`.
+
+        Args:
+            whom: To read again, though the database does not say that anything of theirs was revoked.
+        """
+        if whom is not None:
+            self._named.add(whom)
+        self._woken = True
+        self._sooner.set()
+
+    def refuse_if_leaving(self) -> None:
+        """See that somebody may still come in.
+
+        Raises:
+            Restarting: Nobody may.
+        """
+        if self.leaving:
+            raise _restarting()
+
+    async def leave(self, seconds: float) -> None:
+        """Let nobody in from now on, and end all sockets: each in a part of the time of its own, at random in it."""
+        self.leaving = True
+        began, lives = self._clock(), list(self._all())
+        random.shuffle(lives)
+        for number, live in enumerate(lives):
+            at = began + seconds * (number + random.random()) / len(lives)  # noqa: S311 -- to spread load
+            if self._has(live):
+                await asyncio.sleep(at - self._clock())
+            if self._has(live):
+                self._end(live, _restarting())
 
     async def aclose(self) -> None:
         """Stop watching."""
@@ -118,27 +175,33 @@ class Hub:
             self._watching.cancel()
 
     async def _watch(self) -> None:
-        pause = AT_LEAST
+        pause = SOONEST
+        listening = asyncio.create_task(wake.listen(self.look_now))
         try:
             while self._live:
                 await self._sleep(pause)
                 pause = await self._look()
         finally:
             self._watching = None
+            listening.cancel()
 
     async def _sleep(self, at_least: float) -> None:
-        """Until the next question, or until somebody's time has come."""
+        """Until the next question, until somebody's time has come, or until it is woken."""
         now, poll = self._clock(), conf.current().REVOCATION_POLL
-        due = min((live.lifetime.wakes_at for live in self._all()), default=now)
-        self._wakes_at = min(now + poll, max(due, now + at_least))
+        due = now if self._unread else min((live.lifetime.wakes_at for live in self._all()), default=now)
+        polls_at = max(self._polled + poll, now + min(at_least, poll))
+        self._wakes_at = min(polls_at, max(due, now + at_least))
         self._sooner.clear()
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._wakes_at - now):
+            async with asyncio.timeout(0.0 if self._woken else self._wakes_at - now):
                 await self._sooner.wait()
+        if self._woken:
+            await asyncio.sleep(self._looked + at_least - self._clock())
 
     async def _look(self) -> float:
         """Ask, and end what is over. Returns the seconds to wait at least before the next question."""
-        now = self._clock()
+        now = self._looked = self._clock()
+        self._woken = False
         self._end_by_itself(now)
         try:
             await self._ask(now)
@@ -152,7 +215,7 @@ class Hub:
         for live in self._all():
             if live.lifetime.wakes_at <= now:
                 live.notice(now)
-        return AT_LEAST
+        return SOONEST
 
     def _end_by_itself(self, now: float) -> None:
         """What needs no question: age, idle time, a token that nobody can prolong, a peer that does not read."""
@@ -167,19 +230,67 @@ class Hub:
                     self._end(live, NotAuthenticated(_REASONS[why]))
 
     async def _ask(self, now: float) -> None:
-        near = {live.identity for live in self._all() if live.lifetime.wakes_at <= now and live.lifetime.is_near(now)}
         if now - self._swept >= conf.current().REVOCATION_SWEEP:
-            wanted = set(self._live)
+            self._unread = set(self._live)
             self._swept = now
-        else:
-            wanted = await self._revoked_lately() | near
-        for identities in _chunks([identity for identity in wanted if not identity.is_guest]):
-            for identity, standing in zip(identities, await users.standings(identities), strict=True):
-                self._judge(identity, standing, now)
+        named, self._named = self._named, set()
+        again = {identity for identity in self._live if named and (identity.issuer, identity.subject) in named}
+        # All the others in parts: who is over does not wait for them.
+        part = set(islice(self._unread, LARGEST_BATCH))
+        due = {live.identity for live in self._all() if live in self._unsure or live.lifetime.is_near(now)}
+        try:
+            wanted = again | due
+            if part.issuperset(self._live):
+                self._polled = now
+            else:
+                wanted |= await self._revoked_lately(now)
+            await self._read(wanted, now)
+            await self._read(part.intersection(self._live) - wanted, now)
+        except Exception:
+            self._unread |= again
+            raise
+        self._unread -= part
 
-    async def _revoked_lately(self) -> set[Identity]:
+    async def _read(self, wanted: set[Identity], now: float) -> None:
+        """Read them, and judge."""
+        for identities in _chunks([identity for identity in wanted if not identity.is_guest]):
+            standings = dict(zip(identities, await users.standings(identities), strict=True))
+            for identity, standing in standings.items():
+                self._judge(identity, standing, now)
+            await self._ask_permission(standings, now)
+        if GUEST in wanted:
+            await self._ask_permission({GUEST: await users.read(GUEST)}, now)
+
+    async def _ask_permission(self, standings: Mapping[Identity, users.Standing | str], now: float) -> None:
+        if conf.may_connect() is None:
+            return
+        asked = {
+            (identity, live.path): (standing.user, live.path)
+            for identity, standing in standings.items()
+            for live in self._live.get(identity, ())
+            if not isinstance(standing, str)
+        }
+        for (identity, path), answer in zip(asked, await permissions.answers(list(asked.values())), strict=True):
+            for live in [live for live in self._live.get(identity, ()) if live.path == path]:
+                self._permit(live, answer, now)
+
+    def _permit(self, live: Live, answer: bool | Exception, now: float) -> None:
+        """Where nobody can say, not for long, and without harm to all the others."""
+        if not isinstance(answer, Exception):
+            self._unsure.pop(live, None)
+            if not answer:
+                self._end(live, Forbidden("not_permitted"))
+            return
+        if live not in self._unsure:
+            _log.error("MAY_CONNECT failed for a live socket", exc_info=answer)
+        if now - self._unsure.setdefault(live, now) >= conf.current().BLIND_GRACE:
+            self._end(live, Unavailable("permission"))
+
+    async def _revoked_lately(self, now: float) -> set[Identity]:
         """Those of whom something was revoked. Whether it concerns them, reading them says."""
-        sids, subjects = await query(_revoked, conf.current().DATABASE_DEADLINE)
+        polls = now - self._polled >= conf.current().REVOCATION_POLL
+        sids, subjects = await query(partial(_revoked, OVERLAP if polls else GLANCE), conf.current().DATABASE_DEADLINE)
+        self._polled = now if polls else self._polled
         return {
             identity
             for identity in self._live
@@ -205,6 +316,9 @@ class Hub:
         self.discard(live)
         live.end(refusal)
 
+    def _has(self, live: Live) -> bool:
+        return live in self._live.get(live.identity, ())
+
     def _all(self) -> Iterator[Live]:
         return iter([live for lives in self._live.values() for live in lives])
 
@@ -214,8 +328,14 @@ def refusal_of(reason: str) -> Refusal:
     return NotAuthenticated(reason) if reason in _ENDED else Forbidden(reason)
 
 
-def _revoked() -> Revoked:
-    since = timezone.now() - OVERLAP
+def _restarting() -> Restarting:
+    """Each with a time of its own to come back after, so that not all come at once."""
+    latest = max(1, conf.current().RECONNECT_WITHIN)
+    return Restarting("restart", retry_after=random.randint(1, latest))  # noqa: S311 -- to spread load
+
+
+def _revoked(reach: timedelta) -> Revoked:
+    since = timezone.now() - reach
     sids = Login.objects.filter(revoked_at__gte=since).values_list("pk", flat=True)
     subjects = Revocation.objects.filter(revoked_at__gte=since).values_list("issuer", "subject")
     return set(map(Sid, sids)), {(Issuer(issuer), Subject(subject)) for issuer, subject in subjects}

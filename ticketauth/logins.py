@@ -17,10 +17,10 @@ from django.utils.crypto import salted_hmac
 from rest_framework_simplejwt import settings as simplejwt
 from rest_framework_simplejwt.tokens import RefreshToken
 
-from . import conf, users
+from . import conf, users, wake
 from .exceptions import NotAuthenticated
 from .labels import LONGEST_LABEL
-from .models import ForeignIdentity, Login, Revocation, new_sid
+from .models import Login, Revocation, new_sid
 from .types import OURS, Identity, Issuer, Sid, Subject
 
 SESSION_KEY = "ticketauth_sid"
@@ -73,7 +73,7 @@ def rotate(claims: Mapping[str, Any]) -> RefreshToken:
 
 def end(sid: Sid) -> bool:
     """End a login. Ending it again, or one that does not exist, changes nothing, and gives False."""
-    return bool(Login.objects.filter(pk=sid, revoked_at=None).update(revoked_at=timezone.now()))
+    return bool(_revoke(Login.objects.filter(pk=sid, revoked_at=None)))
 
 
 def end_all(user: Any, *, keep: Identity | None = None) -> int:
@@ -88,14 +88,14 @@ def end_all(user: Any, *, keep: Identity | None = None) -> int:
     Returns:
         How many logins there were.
     """
-    subjects = {(OURS, users.subject_of(user)), *_foreign_subjects(user)}
+    subjects = users.subjects_of(user)
     logins = Login.objects.filter(user=user, revoked_at=None, expires_at__gt=timezone.now())
     if keep is not None and keep.issuer == OURS and logins.filter(pk=keep.sid).exists():
         logins = logins.exclude(pk=keep.sid)
     elif keep is not None:
         subjects.discard((keep.issuer, keep.subject))
     with transaction.atomic(using=router.db_for_write(Login)):
-        ended: int = logins.update(revoked_at=timezone.now())
+        ended = _revoke(logins)
         for issuer, subject in subjects:
             deny(issuer, subject)
     return ended
@@ -104,7 +104,14 @@ def end_all(user: Any, *, keep: Identity | None = None) -> int:
 def end_stale(user: Any) -> None:
     """End the logins from before a user's password changed, where the database does not say so yet."""
     logins = Login.objects.filter(user=user, revoked_at=None)
-    logins.exclude(auth_hash__in=users.auth_hashes(user)).update(revoked_at=timezone.now())
+    _revoke(logins.exclude(auth_hash__in=users.auth_hashes(user)))
+
+
+def _revoke(logins: models.QuerySet[Login]) -> int:
+    count: int = logins.update(revoked_at=timezone.now())
+    if count:
+        wake.hubs()
+    return count
 
 
 def live(user: Any) -> models.QuerySet[Login]:
@@ -121,11 +128,7 @@ def deny(issuer: Issuer, subject: Subject, sid: str = "") -> None:
     # One row, however often an inactive user is saved.
     if not known.update(revoked_at=now, expires_at=now + age):
         Revocation.objects.create(issuer=issuer, subject=subject, sid=sid, revoked_at=now, expires_at=now + age)
-
-
-def _foreign_subjects(user: Any) -> list[tuple[Issuer, Subject]]:
-    rows = ForeignIdentity.objects.filter(user=user)
-    return [(Issuer(row.issuer), Subject(row.subject)) for row in rows]
+    wake.hubs()
 
 
 def start_session(session: SessionBase, user: Any, label: str = "") -> None:

@@ -9,18 +9,17 @@ application = ProtocolTypeRouter({
 from __future__ import annotations
 
 import functools
-import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from channels.sessions import SessionMiddlewareStack
-from django.db import Error as DatabaseError
 
-from . import conf, handshake, hub, logs, registry, routing, users
+from . import conf, handshake, hub, logs, permissions, registry, routing, users
 from .address import network_of
-from .exceptions import Misconfigured, NotAuthenticated, Refusal, Unavailable
-from .guard import Guard
+from .exceptions import Misconfigured, NotAuthenticated, Refusal
+from .guard import Ended, Guard, refusing
 from .handshake import Way
 from .labels import label_of
 from .limits import Allowance
@@ -35,8 +34,6 @@ from .wire import SUBPROTOCOL
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-_log = logging.getLogger("ticketauth")
 
 LONGEST_PATH, LONGEST_AGENT = 255, 512
 """Characters that the registry looks at."""
@@ -83,7 +80,8 @@ class TicketAuthMiddleware:
         inner_scope, guard = opened
         try:
             negotiated = inner_scope["ticketauth"].negotiated
-            await self.inner(inner_scope, guard.receive, _selecting(guard.send) if negotiated else guard.send)
+            with suppress(Ended):
+                await self.inner(inner_scope, guard.receive, _selecting(guard.send) if negotiated else guard.send)
         finally:
             guard.leave()
             (await hub.of_this_loop.get()).discard(guard)
@@ -119,7 +117,8 @@ class TicketAuthMiddleware:
         Raises:
             Refusal: Whatever goes wrong. Nobody is let in by an accident.
         """
-        try:
+        with refusing("a handshake", opening.connection_id):
+            (await hub.of_this_loop.get()).refuse_if_leaving()
             handshake.check_size(scope)
             resolves = functools.partial(routing.resolves, self.inner)
             chosen = handshake.choose(opening, self.schemes, conf.origins(), resolves=resolves, required=self.required)
@@ -128,13 +127,6 @@ class TicketAuthMiddleware:
             scheme, credential = chosen
             decision.presented(scheme, credential)
             return await self._authenticated(scope, opening, guard, scheme, credential)
-        except Refusal:
-            raise
-        except (DatabaseError, TimeoutError) as error:
-            raise Unavailable("database") from error
-        except Exception as error:
-            _log.exception("a handshake failed", extra={"connection_id": opening.connection_id})
-            raise Unavailable("internal") from error
 
     async def _authenticated(
         self, scope: Scope, opening: Opening, guard: Guard, scheme: Scheme, credential: str
@@ -167,6 +159,7 @@ class TicketAuthMiddleware:
         guard.identity = identity
         watching.add(guard)
         standing = await users.read(identity)
+        await permissions.check(standing.user, guard.path)
         guard.lifetime.until(standing.expires_at)
         watching.time(guard)
         return standing
@@ -189,12 +182,12 @@ class TicketAuthMiddleware:
         told = handshake.answer(refusal, self.schemes, extensions)
         await receive()
         if way is Way.DENIAL:
-            await send({"type": "websocket.http.response.start", "status": told.status, "headers": list(told.headers)})
-            await send({"type": "websocket.http.response.body", "body": told.body})
+            for message in told.denial:
+                await send(message)
             return
         if way is Way.ACCEPT_AND_CLOSE:
             await send({"type": "websocket.accept", "subprotocol": handshake.harmless_subprotocol(opening)})
-        await send({"type": "websocket.close", "code": told.close_code, "reason": told.close_reason})
+        await send(told.close)
 
 
 _label_of = functools.lru_cache(maxsize=1024)(label_of)

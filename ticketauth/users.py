@@ -48,6 +48,12 @@ def subject_of(user: Any) -> Subject:
     return Subject(str(getattr(user, simplejwt.api_settings.USER_ID_FIELD)))
 
 
+def subjects_of(user: Any) -> set[tuple[Issuer, Subject]]:
+    """Everything that a user of the database is called: by this project, and by identity providers."""
+    rows = ForeignIdentity.objects.filter(user=user)
+    return {(OURS, subject_of(user)), *((Issuer(row.issuer), Subject(row.subject)) for row in rows)}
+
+
 def from_claims(issuer: Issuer) -> bool:
     """Whether users of this issuer are made of claims alone."""
     given = conf.current()
@@ -59,6 +65,11 @@ def owner_of(user: Any, identity: Identity) -> tuple[Issuer, Subject]:
     if identity.is_guest or from_claims(identity.issuer):
         return identity.issuer, identity.subject
     return OURS, subject_of(user)
+
+
+def find(identity: Identity) -> Any | None:
+    """The user of an identity, whether or not it still holds; None where there is none."""
+    return _users([identity]).get(identity)
 
 
 async def read(identity: Identity) -> Standing:

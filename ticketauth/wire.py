@@ -63,8 +63,13 @@ FORBIDDEN = Close(4403, 403, Retry.STOP, "the login is over, or this is not perm
 TOO_MANY = Close(4429, 429, Retry.BACK_OFF, "too many sockets or messages")
 RESTART = Close(1012, 503, Retry.BACK_OFF, "the server restarts")
 UNAVAILABLE = Close(1013, 503, Retry.BACK_OFF, "a dependency is down")
-UNAVAILABLE_DAPHNE = Close(4503, 503, Retry.BACK_OFF, "a dependency is down (daphne cannot send 1013)")
+UNAVAILABLE_DAPHNE = Close(
+    4503, 503, Retry.BACK_OFF, "restart, or a dependency is down (daphne cannot send 1012, 1013)"
+)
 TOO_BIG = Close(1009, 413, Retry.STOP, "a message is over the size limit")
+
+DAPHNE: Final = {RESTART: UNAVAILABLE_DAPHNE, UNAVAILABLE: UNAVAILABLE_DAPHNE, TOO_BIG: MALFORMED}
+"""What daphne sends instead of codes that it cannot send."""
 
 CLOSES: Final = (
     MALFORMED,

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.utils import await_many_dispatch
 from redis.exceptions import RedisError
 
-from ticketauth import handshake, wire
+from ticketauth import conf, handshake, wire
 from ticketauth.consumers import TypedConsumer, receives
 from ticketauth.exceptions import Unavailable
-from ticketauth.types import Connection
+from ticketauth.types import OURS, Connection, Identity
 
-from .events import group_for
-from .frames import LARGEST_MESSAGE, Event, Ping, Pong, Ready, User
+from . import listener
+from .events import ALL_SOCKETS, group_for
+from .frames import Event, Ping, Pong, Ready, User
+from .listener import Mailbox
 
-JOIN_SECONDS = 1.2
-"""That the channel layer has to take a socket into its group. Its connections wait for messages: they never give up."""
 
+class ThreadlessConsumer(AsyncWebsocketConsumer):
+    """One that does not query.
 
-class LimitedConsumer(AsyncWebsocketConsumer):
-    """Closes with 1009 on a message over the limit, on servers that do not do so themselves."""
-
-    # Channels closes old database connections in a thread, of which the process has one, before each message and
-    # after the last. Nothing here queries.
+    Channels closes old database connections in a thread, of which the process has one, before each message and after
+    the last.
+    """
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Channels' own, but for the thread."""
@@ -39,34 +38,19 @@ class LimitedConsumer(AsyncWebsocketConsumer):
         await self.disconnect(message["code"])
         raise StopConsumer
 
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """One message, text or binary."""
-        size = len(bytes_data) if bytes_data is not None else len((text_data or "").encode())
-        if size > LARGEST_MESSAGE:
-            await self.close(code=wire.TOO_BIG.code)
-            return
-        await self.handle(text_data, bytes_data)
 
-    async def handle(self, text: str | None, data: bytes | None) -> None:
-        """One message within the limit."""
-        raise NotImplementedError
-
-
-class EchoConsumer(LimitedConsumer):
+class EchoConsumer(ThreadlessConsumer):
     """Every message comes back as it came, and nothing else is sent."""
 
     channel_layer_alias = ""
     """None: nothing is pushed here."""
 
-    async def handle(self, text: str | None, data: bytes | None) -> None:
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Send it back."""
-        if data is not None:
-            await self.send(bytes_data=data)
-        else:
-            await self.send(text_data=text or "")
+        await self.send(text_data=text_data, bytes_data=bytes_data)
 
 
-class EventsConsumer(LimitedConsumer, TypedConsumer):
+class EventsConsumer(ThreadlessConsumer, TypedConsumer):
     """What is published to the user, as it happens, at most once.
 
     The client is authenticated at `ticketauth.ready`, not at the opening of the socket.
@@ -74,14 +58,26 @@ class EventsConsumer(LimitedConsumer, TypedConsumer):
 
     pushes = (Ready, Event)
 
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Channels' own, with a mailbox where it has a channel of the channel layer: see `listener`."""
+        self.scope, self.base_send, self.channel_layer = scope, send, None
+        identity: Identity = scope["ticketauth"].identity
+        self.mailbox = Mailbox(identity.sid if identity.issuer == OURS else "")
+        self.hears = (group_for(scope["user"], identity), ALL_SOCKETS)
+        try:
+            await await_many_dispatch([receive, self.mailbox.get], self.dispatch)
+        except StopConsumer:
+            pass
+        finally:
+            # However it ended: a consumer that failed gets no disconnect.
+            await (await listener.of_this_worker()).leave(self.mailbox, *self.hears)
+
     async def connect(self) -> None:
-        """Accept, join the user's group, then say `ticketauth.ready`: from then on nothing published is missed."""
+        """Accept, listen, then say `ticketauth.ready`: from then on nothing published is missed."""
         connection: Connection = self.scope["ticketauth"]
         await self.accept(wire.SUBPROTOCOL if connection.negotiated else None)
-        self.group = group_for(self.scope["user"], connection.identity)
         try:
-            async with asyncio.timeout(JOIN_SECONDS):
-                await self.channel_layer.group_add(self.group, self.channel_name)
+            await (await listener.of_this_worker()).join(self.mailbox, *self.hears)
         except (RedisError, OSError):
             told = handshake.answer(Unavailable("channel_layer"), (), self.scope.get("extensions") or {})
             await self.close(code=told.close_code, reason=told.close_reason)
@@ -92,18 +88,9 @@ class EventsConsumer(LimitedConsumer, TypedConsumer):
                 user=User(id=connection.identity.subject, username=str(self.scope["user"].get_username() or "")),
                 connection_id=connection.connection_id,
                 expires_at=None if expires_at is None else datetime.fromtimestamp(expires_at, UTC),
+                reconnect_within=conf.current().RECONNECT_WITHIN,
             )
         )
-
-    async def disconnect(self, code: int) -> None:
-        """Leave the group. Where that fails, the membership ends by itself (`group_expiry`)."""
-        with suppress(RedisError, OSError):
-            async with asyncio.timeout(JOIN_SECONDS):
-                await self.channel_layer.group_discard(self.group, self.channel_name)
-
-    async def handle(self, text: str | None, data: bytes | None) -> None:
-        """One message within the limit, to its handler."""
-        await TypedConsumer.receive(self, text, data)
 
     @receives
     async def ping(self, message: Ping) -> Pong:
@@ -111,5 +98,5 @@ class EventsConsumer(LimitedConsumer, TypedConsumer):
         return Pong(id=message.id)
 
     async def push(self, message: dict[str, Any]) -> None:
-        """From the channel layer."""
-        await self.tell(Event(event=message["event"], data=message["data"]))
+        """From the mailbox: an `Event`, as `publish` wrote it."""
+        await self.send(text_data=message["frame"])

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ticketauth.wire import READY
 
-LARGEST_MESSAGE = 64 * 1024
-"""Bytes. A larger message is answered with close code 1009."""
+LARGEST_EVENT = 64 * 1024
+"""Bytes of an event's frame."""
 
 
 class Frame(BaseModel):
@@ -53,6 +53,10 @@ class Ready(Frame):
     expires_at: datetime | None = Field(
         description="When the credential behind the socket ends; null where nothing says so.",
         examples=["2026-01-01T12:00:00Z"],
+    )
+    reconnect_within: int = Field(
+        description="Seconds over which clients spread their coming back, where a close with 1012 names no time.",
+        examples=[5],
     )
 
 

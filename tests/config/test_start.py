@@ -1,5 +1,6 @@
 import json
 import shlex
+import signal
 import socket
 import stat
 import subprocess
@@ -13,9 +14,13 @@ from django.core.checks.registry import registry
 from django.core.exceptions import ImproperlyConfigured
 
 from config import develop, start
+from tests.sockets import handshake
 from ticketauth.exceptions import Misconfigured
 
 from .conftest import PATIENCE, Running
+
+AT_ONCE = 5
+"""Seconds that it takes at most on a loaded machine, where there is nothing to wait for."""
 
 
 @pytest.fixture
@@ -99,6 +104,20 @@ def test_it_answers_and_ends_with_its_valkey(service, surroundings, checkout):
     assert "Traceback" not in service.seen
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_open_socket_does_not_hold_up_a_developer(service, surroundings, number):
+    body = json.dumps({"username": "demo", "password": "demo"}).encode()
+    headers = {"Content-Type": "application/json"}
+    _, answer = ask(surroundings["PORT"], "/api/token/", data=body, headers=headers)
+    bearer = ("Authorization", f"Bearer {json.loads(answer)['access']}")
+    with handshake(int(surroundings["PORT"]), "/ws/echo/", headers=[bearer]) as connected:
+        assert connected.accepted
+        began = time.monotonic()
+        assert service.end(number) == 0
+        assert time.monotonic() - began < AT_ONCE
+        assert connected.close_code()[0] == 1012
+
+
 def test_keys_are_kept_to_their_owner_and_for_the_next_start(service, start, surroundings, checkout):
     kept = {path: path.read_text() for path in checkout.glob(".local/*-key")}
     assert {stat.S_IMODE(path.stat().st_mode) for path in kept} == {0o600}
@@ -156,15 +175,17 @@ def test_redis_and_database_of_ones_own_replace_the_embedded_ones(service, start
     assert not (checkout / ".local" / f"valkey-{port}").exists()
 
 
-def test_the_production_launcher_serves(service, start, production, checkout, free_port):
+@pytest.mark.parametrize("launcher", [("-m", "config.serve"), ("manage.py", "serve")])
+def test_the_production_launcher_serves(service, start, production, checkout, free_port, launcher):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     redis = running_redis(checkout)
     environment = production | {"PORT": str(port), "REDIS_URL": redis, "WEB_CONCURRENCY": "2"}
-    running = start("-m", "config.serve", environment=environment)
+    running = start(*launcher, environment=environment)
     running.wait_for("Started server process")
     wait_until_it_listens(port)
     assert ask(port, "/healthz") == (200, ask(free_port, "/healthz")[1])
+    assert running.end() == 0
     assert all(json.loads(line) for line in running.seen.splitlines())
 
 

@@ -10,11 +10,13 @@ import pytest
 from pydantic import BaseModel
 
 from api import serializers
+from config import addresses
 from config import settings as service
 from tests.docs.tables import read, rows, section
 from ticketauth import conf, consumers, exceptions, handshake, issuers, wire
 from ticketauth.serializers import LONGEST_PATH
-from ws import frames
+from ws import frames, listener
+from ws.serializers import LONGEST_TYPE
 
 TEXT = read("docs/protocol.md")
 
@@ -43,6 +45,7 @@ REFUSALS: list[exceptions.Refusal] = [
     exceptions.TooBig(""),
     exceptions.TooMany(""),
     exceptions.Unavailable(""),
+    exceptions.Restarting(""),
 ]
 
 
@@ -83,8 +86,10 @@ def _longest(serializer: Any, field: str) -> int:
         ("`path` of a ticket", f"{LONGEST_PATH} characters"),
         ("user name", f"{_longest(serializers.Credentials(), 'username')} characters"),
         ("password", f"{_longest(serializers.Credentials(), 'password')} characters"),
-        ("a message on `/ws/echo/` and `/ws/events/`", f"{frames.LARGEST_MESSAGE} bytes"),
+        ("a message", f"{conf.Settings().MESSAGE_SIZE} bytes *(setting)*"),
         ("messages on one socket", f"{conf.Settings().MESSAGE_RATE} *(setting)*"),
+        ("an event's frame", f"{frames.LARGEST_EVENT} bytes"),
+        ("`type` of an event", f"{LONGEST_TYPE} characters"),
         ("tickets per user", f"{conf.Settings().RATE_PER_USER} *(setting)*"),
         ("tickets per address", f"{conf.Settings().RATE_PER_ADDRESS} *(setting)*"),
         ("open sockets per user", f"{conf.Settings().SOCKETS_PER_USER or 'any number'} *(setting)*"),
@@ -142,6 +147,13 @@ def test_an_example_is_a_frame(name: str) -> None:
     frame = MODELS[name].model_validate(example)
     assert json.loads(frame.model_dump_json()) == example
     assert set(example) == set(MODELS[name].model_fields)
+
+
+def test_what_is_lost_is_what_the_code_loses() -> None:
+    text = section(TEXT, "/ws/events/")
+    assert f"beyond {addresses.CHANNEL_CAPACITY} that wait for it" in text
+    assert listener.MOST_WAITING == 1024**2
+    assert "beyond a mebibyte" in text
 
 
 def test_a_close_reason_with_a_time_is_as_quoted() -> None:

@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 
 import pytest
+import yaml
 from django.conf import settings as django_settings
 from redis import Redis
 
+from config import server
 from tests.asgi_servers import COMMANDS, WEBSOCKETS_LIMITS
 from tests.docs.tables import read, rows, section
 from ticketauth import checks
@@ -51,6 +53,11 @@ async def _use(user: str) -> bytes:
     first = await store.take(ticket, Nonce("nonce"), ConnectionId("connection"))
     assert await store.take(ticket, Nonce("nonce"), ConnectionId("connection")) == first
     await _use_registry(SocketStore(store.client))
+    listening = store.client.listen()
+    assert await anext(listening) is None
+    await store.client.publish("look")
+    assert await anext(listening) == "look"
+    await listening.aclose()
     return first
 
 
@@ -90,9 +97,9 @@ def test_an_address_is_understood(address: str) -> None:
     assert Server.parse(address).kind in {"single", "sentinel", "cluster"}
 
 
-@pytest.mark.parametrize("server", ["hypercorn", "granian", "daphne"])
-def test_a_servers_command_is_the_one_that_is_tested(server: str) -> None:
-    assert f"python -m {COMMANDS[server].format(port=8000, app='mysite.asgi:application')}\n" in TEXT
+@pytest.mark.parametrize("name", ["hypercorn", "granian", "daphne"])
+def test_a_servers_command_is_the_one_that_is_tested(name: str) -> None:
+    assert f"python -m {COMMANDS[name].format(port=8000, app='mysite.asgi:application')}\n" in TEXT
 
 
 def test_uvicorns_limits_are_those_that_are_tested() -> None:
@@ -112,6 +119,19 @@ def test_the_log_file_configures_a_filter() -> None:
     )
     made.filter(record)
     assert ticket not in record.getMessage()
+
+
+def test_the_time_to_leave_is_the_codes() -> None:
+    assert f"It is gone within `DRAIN_SECONDS` + {server.MARGIN}, with exit code 0" in section(TEXT, "Restarts")
+
+
+def test_containers_are_given_the_time_to_leave() -> None:
+    web = yaml.safe_load(read("docker-compose.yml"))["services"]["web"]
+    grace = re.fullmatch(r"\$\{STOP_GRACE_PERIOD:-(\d+)s\}", web["stop_grace_period"])
+    default = re.search(r"^\| `DRAIN_SECONDS` \| \| `(\d+)`", read("docs/settings.md"), re.MULTILINE)
+    assert grace
+    assert default
+    assert int(grace[1]) > int(default[1]) + server.MARGIN
 
 
 def test_the_channel_layer_passes_the_check(settings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_the_signals_exist(name: str) -> None:
 
 
 def test_the_commands_exist() -> None:
-    commands = {path.stem for path in (ROOT / "ticketauth/management/commands").glob("[a-z]*.py")}
+    commands = {path.stem for path in ROOT.glob("*/management/commands/[a-z]*.py")}
     named = set(re.findall(r"^### `manage\.py (\w+)", TEXT, re.MULTILINE))
     assert named == commands
 
@@ -92,3 +93,18 @@ def test_documents_name_no_place_of_a_machine() -> None:
     for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
         text = Path(path).read_text(encoding="utf-8")
         assert not re.search(r"(?<![\w.])/(?:work|home|root|tmp|Users)/", text), path.name
+
+
+def test_the_example_of_permissions_runs(transactional_db: None) -> None:
+    from django.contrib.auth.models import Group, User
+    from django.db.models.signals import m2m_changed
+
+    example: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.+?)```", section(TEXT, "Who may connect"), re.DOTALL):
+        exec(block, example)  # noqa: S102 -- it is ours
+    try:
+        user = User.objects.create_user("owner")
+        user.groups.add(Group.objects.create(name="shop"))
+    finally:
+        assert m2m_changed.disconnect(example["groups_changed"], sender=User.groups.through)
+    assert [example["may_connect"](user, path) for path in ("/ws/orders/", "/ws/echo/")] == [False, True]

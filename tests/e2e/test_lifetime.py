@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from tests.conftest import Forge, Service
+from tests.conftest import Forge, Service, in_a_server
 from tests.servers import until
-from tests.sockets import CLOSE, Handshake
+from tests.sockets import CLOSE, Handshake, handshake
+from ticketauth import guard
+from ticketauth.middleware import TicketAuthMiddlewareStack
 from ticketauth.models import Login
 
 POLL = 0.2
@@ -98,7 +103,11 @@ class TestExpiring:
 
 
 class TestRenewal:
-    def test_a_socket_lives_on_with_a_token_that_lives_longer(self, service: Service, forge: Forge) -> None:
+    def test_a_socket_lives_on_with_a_token_that_lives_longer(
+        self, service: Service, forge: Forge, settings: Any
+    ) -> None:
+        # So that everybody is read again meanwhile, by the credential that counts now.
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "REVOCATION_SWEEP": POLL}
         ends = int(time.time()) + 3
         socket = _by_token(service, forge.token(sid=..., exp=ends))
         assert socket.json()["type"] == "ticketauth.expiring"
@@ -253,6 +262,49 @@ class TestLimits:
         with suppress(EOFError, ConnectionResetError):
             while stuck.frame()[0] != CLOSE:
                 pass
+
+
+class Flood(AsyncWebsocketConsumer):
+    """Sends more than anybody takes; says when it was told of the end, or that it could not go on."""
+
+    told: ClassVar[threading.Event]
+    failed: ClassVar[threading.Event]
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        try:
+            for _ in range(int(text_data or "")):
+                await self.send(bytes_data=b"\0" * 60_000)
+        except ConnectionError:
+            type(self).failed.set()
+            raise
+
+    async def disconnect(self, code: int) -> None:
+        type(self).told.set()
+
+
+@pytest.fixture
+def flood(service: Service, access: str, settings: Any) -> Iterator[Handshake]:
+    """A socket of a consumer that sends, to a client that does not read."""
+    settings.TICKETAUTH = {**settings.TICKETAUTH, "SEND_DEADLINE": 0.3}
+    Flood.told, Flood.failed = threading.Event(), threading.Event()
+    application = TicketAuthMiddlewareStack(Flood.as_asgi())
+    served = in_a_server(app=application, port=0, ws="websockets-sansio", lifespan="off")
+    with served as port, handshake(port, f"/?ticket_uuid={service.ticket(access)}") as socket:
+        yield socket
+
+
+def test_a_consumer_whose_client_does_not_read_goes_on_and_hears_of_the_end(flood: Handshake) -> None:
+    flood.send("500")
+    assert Flood.told.wait(15)
+
+
+def test_a_consumer_that_sends_for_ever_is_stopped(
+    flood: Handshake, service: Service, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "CLOSING_SECONDS", 1)
+    flood.send("1000000000")
+    assert Flood.failed.wait(15)
+    assert "Exception in ASGI application" not in caplog.text
 
 
 def _send_until_it_is_stuck(socket: Handshake) -> None:

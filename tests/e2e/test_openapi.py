@@ -27,6 +27,7 @@ from tests.served import ROOT, served
 from tests.servers import until
 from ticketauth import logins, registry, tickets
 from ticketauth.models import Login
+from ws import events
 
 GOLDEN = Path(__file__).with_name("openapi.json")
 COMMAND = f"python -m config.develop spectacular --format openapi-json --file {GOLDEN.relative_to(ROOT)}"
@@ -188,6 +189,16 @@ class World:
     def bearer(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.pair['access']}"}
 
+    def publish(self, **headers: str) -> httpx.Response:
+        token = self.service.login(self.editor)["access"]
+        return self.service.post(EVENTS, NEWS, token, **headers)
+
+    @property
+    def editor(self) -> User:
+        """The owner, of the staff."""
+        User.objects.filter(pk=self.owner.pk).update(is_staff=True)
+        return self.owner
+
     def raw(self, path: str, content: bytes, media: str = "application/json") -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.pair['access']}", "Content-Type": media}
         return self.service.http.post(path, content=content, headers=headers)
@@ -241,6 +252,21 @@ def ready_without_valkey(world: World) -> httpx.Response:
     return world.service.http.get("/readyz")
 
 
+def publish_without_a_layer(world: World) -> httpx.Response:
+    layer = world.settings.CHANNEL_LAYERS["default"]
+    host = {**layer["CONFIG"]["hosts"][0], "address": world.nowhere}
+    world.settings.CHANNEL_LAYERS = {"default": {**layer, "CONFIG": {"hosts": [host]}}}
+    return world.publish()
+
+
+def as_staff(content: bytes, media: str = "application/json") -> Callable[[World], httpx.Response]:
+    def answer(world: World) -> httpx.Response:
+        _ = world.editor
+        return world.raw(EVENTS, content, media)
+
+    return answer
+
+
 def without_the_table(call: Call) -> Callable[[World], httpx.Response]:
     def answer(world: World) -> httpx.Response:
         pair = world.pair
@@ -273,6 +299,7 @@ def broken(module: Any, name: str, call: Call) -> Callable[[World], httpx.Respon
 TOKEN, REFRESH, LOGOUT, TICKETS = "/api/token/", "/api/token/refresh/", "/api/token/logout/", "/api/tickets/"
 SESSIONS, END, END_ALL = "/api/sessions/", "/api/sessions/{sid}/", "/api/sessions/revoke-all/"
 OPEN, CLOSE = "/api/connections/", "/api/connections/{connection_id}/"
+EVENTS, NEWS = "/api/events/", {"to": "everyone", "type": "news", "data": 1}
 NO_JSON, TEXT = b"{", "text/plain"
 
 ANSWERS: dict[tuple[str, int, str], Callable[[World], httpx.Response]] = {
@@ -356,6 +383,20 @@ ANSWERS: dict[tuple[str, int, str], Callable[[World], httpx.Response]] = {
     (CLOSE, 406, "HTML wanted"): lambda world: world.close_socket(Accept="text/html"),
     (CLOSE, 500, "a fault"): broken(registry, "sockets", lambda world: lambda _: world.close_socket("x")),
     (CLOSE, 503, "no Valkey"): without_valkey("DELETE", f"{OPEN}x/"),
+    (EVENTS, 202, "published"): lambda world: world.publish(),
+    (EVENTS, 400, "no JSON"): as_staff(NO_JSON),
+    (EVENTS, 400, "a field is missing"): as_staff(b"{}"),
+    (EVENTS, 400, "no object"): as_staff(b"[1]"),
+    (EVENTS, 400, "no such host"): lambda world: world.publish(Host="a b"),
+    (EVENTS, 401, "nobody"): lambda world: world.service.post(EVENTS, NEWS),
+    (EVENTS, 403, "no staff"): lambda world: world.service.post(EVENTS, NEWS, world.pair["access"]),
+    (EVENTS, 403, "no CSRF token"): lambda world: world.service.post(EVENTS, NEWS, **session_of(world.editor)),
+    (EVENTS, 404, "an unknown user"): as_staff(b'{"to": {"user": "0"}, "type": "news", "data": 1}'),
+    (EVENTS, 405, "GET"): lambda world: world.service.http.get(EVENTS),
+    (EVENTS, 406, "HTML wanted"): lambda world: world.publish(Accept="text/html"),
+    (EVENTS, 415, "text"): as_staff(b"text", TEXT),
+    (EVENTS, 500, "a fault"): broken(events, "_frame", lambda world: lambda _: world.publish()),
+    (EVENTS, 503, "no channel layer"): publish_without_a_layer,
     (TICKETS, 201, "a ticket"): lambda world: world.ticket(),
     (TICKETS, 201, "a ticket for one path"): lambda world: world.ticket({"path": "/ws/echo/"}),
     (TICKETS, 400, "no JSON"): lambda world: world.raw(TICKETS, NO_JSON),
@@ -416,6 +457,8 @@ def schemathesis(port: int, folder: Path, owner: User, *options: str) -> subproc
 
 def test_schemathesis_finds_nothing(transactional_db: None, owner: User, tmp_path: Path) -> None:
     """With all its checks, in all its phases. The same requests in every run; with EXAMPLES others in every run."""
+    # Of the staff: else nothing would be published.
+    User.objects.filter(pk=owner.pk).update(is_staff=True)
     examples = os.environ.get("EXAMPLES", "")
     options = ["--max-examples", examples] if examples else ["--max-examples", "25", "--generation-deterministic"]
     with served(LOGIN_RATE="100000/min", ACCESS_TOKEN_LIFETIME="86400") as running:

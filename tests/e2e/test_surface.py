@@ -13,7 +13,7 @@ from django.db import connection
 from redis import Redis
 
 from tests.conftest import Service
-from ws.consumers import JOIN_SECONDS
+from ws.listener import JOIN_SECONDS
 
 
 @pytest.fixture

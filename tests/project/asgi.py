@@ -12,7 +12,7 @@ from django.urls import path
 
 http = get_asgi_application()
 
-from ticketauth.exceptions import Forbidden, TooMany  # noqa: E402
+from ticketauth.exceptions import Forbidden, Restarting, TooMany  # noqa: E402
 from ticketauth.middleware import Receive, Send, TicketAuthMiddleware  # noqa: E402
 from ticketauth.schemes.base import Scheme, Scope  # noqa: E402
 from ticketauth.schemes.ticket import TicketHeader, TicketQuery, TicketSubprotocol  # noqa: E402
@@ -33,6 +33,8 @@ class Turnstile:
     async def authenticate(self, credential: str, opening: Opening) -> NoReturn:
         if credential == "forbidden":
             raise Forbidden("banned")
+        if credential == "restarting":
+            raise Restarting("restart")
         raise TooMany("crowded", retry_after=7)
 
     def hide(self, scope: Scope) -> Scope:

@@ -252,7 +252,8 @@ def test_r34_the_first_sixty_requests_after_a_restart_succeed(
     node.client.client_pause(400, all=False)
     warm = [answer.json()["ticket_uuid"] for answer, _ in at_once(*issue) if answer.status_code == 201]
     sockets(warm)
-    assert Topology([node], node.url).visitors[0] > 10
+    # Few: issues share round trips, and sockets the listener of their worker.
+    assert Topology([node], node.url).visitors[0] > 3
     with refused(node):
         pass
     answers = [answer for answer, _ in at_once(*issue)]

@@ -1,8 +1,8 @@
 """R43: idle sockets live, over both channel layers.
 
 redis-py 8 gives up on a silent server after 5 s where nothing else is said, and a channel layer's connections are
-silent for as long as nobody sends anything. The twin is a core layer without `socket_timeout: None` in its hosts: it
-loses a socket of each worker every 5 s. `IDLE_MINUTES=10` for the long form.
+silent for as long as nobody sends anything. The twin has a core layer without `socket_timeout: None` in its hosts, and
+a channel for each socket: it loses one every 5 s. `IDLE_MINUTES=10` for the long form.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 
 from config import addresses
-from tests.asgi_servers import service_environment, serving
+from tests.asgi_servers import COMMANDS, service_environment, serving
 from tests.conftest import Service
 from tests.servers import Node
 from tests.soak import crowd as soak
@@ -61,7 +61,7 @@ def node() -> Iterator[Node]:
 
 @contextlib.contextmanager
 def crowd(
-    node: Node, owner: User, prefix: str, layer: str, timeout: str = "none", sockets: int = SOCKETS
+    node: Node, owner: User, prefix: str, layer: str, *, naive: bool = False, sockets: int = SOCKETS
 ) -> Iterator[Crowd]:
     """A server, and sockets that are ready."""
     environment = service_environment(
@@ -69,10 +69,14 @@ def crowd(
         DJANGO_SETTINGS_MODULE="tests.layered_settings",
         KEY_PREFIX=prefix,
         LAYER=layer,
-        LAYER_TIMEOUT=timeout,
+        LAYER_TIMEOUT="default" if naive else "none",
     )
+    command = COMMANDS["uvicorn, websockets-sansio"] if naive else "config.serve"
     token = str(logins.start(owner).access_token)
-    with serving("config.serve", "", environment) as port, contextlib.closing(Service(port)) as service:
+    with (
+        serving(command, "tests.layered:application", environment) as port,
+        contextlib.closing(Service(port)) as service,
+    ):
         for _ in range(sockets):
             ready = service.connect(f"ticket_uuid={service.ticket(token)}", "/ws/events/").json()
             assert ready["type"] == "ticketauth.ready"
@@ -123,7 +127,7 @@ def test_r43_idle_sockets_live(node: Node, owner: User, settings) -> None:
     with (
         crowd(node, owner, "core", CORE) as core,
         crowd(node, owner, "pubsub", PUBSUB) as pubsub,
-        crowd(node, owner, "twin", CORE, "default", sockets=10) as twin,
+        crowd(node, owner, "twin", CORE, naive=True, sockets=10) as twin,
     ):
         idle([core, pubsub, twin], SECONDS)
         assert (len(core.sockets), len(pubsub.sockets)) == (SOCKETS, SOCKETS)

@@ -31,6 +31,7 @@ HELLO = "/ws/hello/"
 EVENTS = "/ws/events/"
 DOWN = "a dependency is down"
 TOO_LONG = "request line or headers too long"
+TOO_BIG = "a message over the size limit, on a live socket"
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +97,7 @@ REQUESTS: Mapping[str, dict[str, Any]] = {
     "request line too long": {"query": "x" * 8192},
     "headers too long": {"headers": [(f"X-{number}", "x" * 7000) for number in range(5)]},
     "too many": {"headers": [("X-Turnstile", "too_many")]},
+    "the server restarts": {"headers": [("X-Turnstile", "restarting")]},
 }
 """How to be refused. Redis is up for these."""
 
@@ -104,8 +106,9 @@ DAPHNES_OWN = {"headers too long": "400 without a body"}
 
 
 def promises() -> dict[str, list[str]]:
-    """The table of refusals in the protocol: denial, close, code."""
+    """The table of refusals in the protocol: denial, close, code. A live socket is past them."""
     table = {name: cells for name, *cells in rows(section(read("docs/protocol.md"), "Refusals"))}
+    del table[TOO_BIG]
     statuses, *rest = table.pop(TOO_LONG)
     line, headers = statuses.split(", ")
     return {**table, "request line too long": [line, *rest], "headers too long": [headers, *rest]}
@@ -116,7 +119,7 @@ def promised(name: str, server: str, profile: str) -> str:
     denial, close, _ = promises()[name]
     daphne = server == "daphne"
     if profile == "close" and close != "never":
-        return f"{'4503' if close == '1013' else close} without a reason" if daphne else close
+        return f"{'4503' if close in {'1012', '1013'} else close} without a reason" if daphne else close
     return DAPHNES_OWN.get(name, "403 without a body") if daphne else denial
 
 
@@ -128,7 +131,7 @@ def seen(answer: Handshake, code: str) -> str:
             return f"{number} without a reason"
         waits = reason.startswith("{")
         assert (json.loads(reason)["code"] if waits else reason) == code
-        assert waits == (code in {"too_many", "unavailable"})
+        assert waits == (code in {"too_many", "unavailable", "restarting"})
         return str(number)
     if not answer.body:
         return f"{answer.status} without a body"
@@ -176,6 +179,12 @@ class TestR28Project:
         assert socket.json() == {"any": "thing"}
         again = seen(project.connect(f"ticket_uuid={ticket}", HELLO), "not_authenticated")
         assert again == promised("no good credential", server, profile)
+
+    def test_a_message_that_is_too_large_ends_the_socket(self, project: Service, access: str, server: str) -> None:
+        socket = project.connect(f"ticket_uuid={project.ticket(access, HELLO)}", HELLO)
+        socket.json()
+        socket.send("a" * 65537)
+        assert socket.close_code()[0] == (4400 if server == "daphne" else 1009)
 
     def test_the_naive_way_tells_nobody_why(self, project: Service) -> None:
         """The twin: a close before the upgrade is 403 on every server, whatever its code and reason."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import random
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,6 +34,9 @@ from .server import Server
 
 _CONNECT_SECONDS = 0.3
 _SOCKET_SECONDS = 0.5
+_HEARTBEAT = 2.0
+"""Seconds after which a silent subscription is asked whether it lives, and those that it has to answer."""
+
 _LANES = 4
 """Round trips at a time."""
 
@@ -51,12 +55,14 @@ if not fence then return {wrong} end
 
 
 class Script:
-    """A script that begins with `PRIMARY`, and answers with a list whose first item is a word."""
+    """A script that answers with a list. It begins with `PRIMARY`, where only the primary is to run it."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
+
+_PUBLISH = Script("return {redis.call('PUBLISH', KEYS[1], ARGV[2])}")
 
 _REASONS: Mapping[type[Exception], str] = {
     redis_errors.OutOfMemoryError: "redis_full",
@@ -148,6 +154,42 @@ class Client:
             raise Unavailable("redis_too_old")
         return reply
 
+    async def publish(self, message: str) -> None:
+        """Say something to all who listen now, on whatever node of a Cluster.
+
+        Raises:
+            Unavailable: Nobody may have heard it.
+        """
+        await self.run(_PUBLISH, [self.key("channel", "wake")], [message])
+
+    async def listen(self) -> AsyncGenerator[str | None, None]:
+        """What is published, on a connection of its own: first None, and from then on nothing is missed.
+
+        Raises:
+            Unavailable: The connection is lost, or the server silent.
+        """
+        channel = self.key("channel", "wake")
+        try:
+            async with _connected(self._server, self._options, self._deadline) as connection:
+                silent, subscribed = True, False
+                # Answered as often as it is asked. A PING would have to be permitted.
+                await connection.send_command("SUBSCRIBE", channel)
+                while True:
+                    _stop_if_cancelled()
+                    reply = await connection.read_response(timeout=_HEARTBEAT)
+                    if reply is None and silent:
+                        raise redis_errors.TimeoutError(f"silent for {_HEARTBEAT} s")
+                    silent = reply is None
+                    if reply is None:
+                        await connection.send_command("SUBSCRIBE", channel)
+                    elif reply[0] == b"message":
+                        yield reply[2].decode(errors="replace")
+                    elif not subscribed:
+                        subscribed = True
+                        yield None
+        except (redis_errors.RedisError, OSError, TimeoutError) as error:
+            raise _unavailable(error) from error
+
     def _make_client(self) -> _Node | _Cluster:
         redis = _connect(self._server, {**self._options, "max_connections": self._pool_size})
         if isinstance(redis, RedisCluster):
@@ -238,6 +280,29 @@ class _Cluster:
         # After an error it takes itself for closed, and is not.
         await self._redis.nodes_manager.aclose()
         await self._redis.nodes_manager.aclose("startup_nodes")
+
+
+@asynccontextmanager
+async def _connected(server: Server, options: Mapping[str, Any], deadline: float) -> AsyncIterator[Any]:
+    """A connection that belongs to no pool, to the primary or to a node of a Cluster: each hears what any publishes."""
+    if server.kind == "cluster":
+        server = replace(server, kind="single", nodes=(random.choice(server.nodes),))  # noqa: S311 -- none is secret
+    redis: Any = _connect(server, options)
+    connection = redis.connection_pool.make_connection()
+    try:
+        async with _deadline(deadline):
+            await connection.connect()
+        yield connection
+    finally:
+        await connection.disconnect(nowait=True)
+        await _Node(redis, 1, deadline).aclose()
+
+
+def _stop_if_cancelled() -> None:
+    """`wait_for`, with which redis-py sends, swallows a cancellation that comes as it ends (before Python 3.12)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 @asynccontextmanager
