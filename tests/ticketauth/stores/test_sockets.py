@@ -16,6 +16,9 @@ from ticketauth.stores.client import Client
 from ticketauth.stores.sockets import Change, SocketStore, Worker, Written
 from ticketauth.types import OURS, ConnectionId, LiveSocket, Sid, Subject
 
+PATIENCE = 10.0
+"""Seconds that a call may take: what it does is looked at here, not how fast."""
+
 ADA, BOB = Subject("Ada Lovelace"), Subject("Bob")
 
 
@@ -26,7 +29,7 @@ def socket_of(subject: Subject, *, sid: str = "login", address: str = "198.51.10
 
 @pytest.fixture
 def store(topology: Topology, prefix: str) -> SocketStore:
-    return SocketStore(Client(topology.url, prefix=prefix))
+    return SocketStore(Client(topology.url, prefix=prefix, deadline=PATIENCE))
 
 
 class Scribe:
@@ -168,7 +171,7 @@ async def test_a_fail_over_loses_none(
 ) -> None:
     """Nor does it bring any back: each worker writes all of its sockets to the new primary."""
     settings.TICKETAUTH = {**settings.TICKETAUTH, "REVOCATION_POLL": 0.05}
-    store = SocketStore(Client(sentinels.url, prefix=prefix))
+    store = SocketStore(Client(sentinels.url, prefix=prefix, deadline=PATIENCE))
     monkeypatch.setattr(registry, "sockets", lambda: store)
     worker, lives = Registry(), [Live() for _ in range(3)]
     for live in lives:
