@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -234,6 +236,30 @@ class TestLive:
                 assert await socket.receive_nothing(timeout=0.2)
                 over.clear()
                 assert await socket.receive_nothing(timeout=0.2)
+
+    async def test_who_is_over_does_not_wait_for_a_slow_answer(
+        self, owner: User, stranger: User, routes, settings
+    ) -> None:
+        permit(settings, "waits_asynchronously", REVOCATION_POLL=0.5, REVOCATION_SWEEP=0.5, DATABASE_DEADLINE=0.5)
+        application = TicketAuthMiddlewareStack(routes)
+        login = await database_sync_to_async(logins.start)(owner)
+        identity = Identity(OURS, users.subject_of(owner), Sid(login["sid"]))
+        ticket = (await tickets.issue(store(), Ticket(identity), ttl=30)).value
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(4 * permissions.MOST_AT_A_TIME):
+                await stack.enter_async_context(connect(application, CHAT, ticket=await ticket_for(stranger)))
+            socket = await stack.enter_async_context(connect(application, CHAT, ticket=ticket))
+            over.set()
+            await database_sync_to_async(logins.end)(identity.sid)
+            began = time.monotonic()
+            assert (await closed(socket))[0] == 4403
+            assert time.monotonic() - began < 0.5 + 1
+
+
+async def waits_asynchronously(user: Any, path: str) -> bool:
+    while over.is_set():  # noqa: ASYNC110 -- it is to be slow
+        await asyncio.sleep(0.01)
+    return True
 
 
 def is_nobody(user: Any, path: str) -> bool:
