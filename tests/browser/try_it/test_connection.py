@@ -259,7 +259,7 @@ class TestServerThatGoesAway:
         with serve():
             panel = Panel(browse()).ready()
             panel.log_in_as_owner().open()
-        panel.is_closed("the server restarts (1012)", "wait, longer each time")
+        panel.is_closed("the server restarts (1012)", "Wait for a random time of up to 5 s")
         panel.connect()
         panel.is_refused("The server cannot be reached")
         with serve():

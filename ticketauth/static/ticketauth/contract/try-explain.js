@@ -88,7 +88,7 @@ const ENDED = {
   4403: ({ renewing }) =>
     renewing
       ? { line: "The ticket of the renewal was another user's or another login's, or the login is over. A socket stays with the login that opened it." }
-      : { line: "Its login is over: a logout, here or elsewhere, a changed password, or an administrator. Log in again, then connect." },
+      : { line: "Its login is over: a logout, here or elsewhere, a changed password, or an administrator; or this connection alone was ended. Log in again, then connect." },
   4429: ({ retryAfter }) => ({
     line: retryAfter ? "More messages came than the server takes on one socket in that time." : "What the server sent was left unread for too long.",
   }),
