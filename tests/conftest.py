@@ -150,6 +150,18 @@ def tokens(service: Service, owner: User) -> dict[str, str]:
 
 
 @pytest.fixture
+def other(service: Service, owner: User, tokens: dict[str, str]) -> dict[str, str]:
+    """The tokens of the owner's second login."""
+    return service.login(owner)
+
+
+@pytest.fixture
+def strangers(service: Service, stranger: User) -> dict[str, str]:
+    """The tokens of somebody else."""
+    return service.login(stranger)
+
+
+@pytest.fixture
 def access(tokens: dict[str, str]) -> str:
     """The owner's access token."""
     return tokens["access"]

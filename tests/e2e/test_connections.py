@@ -67,18 +67,6 @@ def end(service: Service, pair: dict[str, str], connection_id: str) -> httpx.Res
     return service.http.delete(f"{CONNECTIONS}{connection_id}/", headers=bearer(pair))
 
 
-@pytest.fixture
-def other(service: Service, owner: User, tokens: dict[str, str]) -> dict[str, str]:
-    """The tokens of the owner's second login."""
-    return service.login(owner)
-
-
-@pytest.fixture
-def strangers(service: Service, stranger: User) -> dict[str, str]:
-    """The tokens of somebody else."""
-    return service.login(stranger)
-
-
 class TestList:
     def test_those_of_all_ones_logins_and_nobody_elses(self, service: Service, tokens, other, strangers) -> None:
         for pair in (tokens, other, strangers):

@@ -51,18 +51,6 @@ def heard(opened: Handshake) -> list[Any]:
 
 
 @pytest.fixture
-def other(service: Service, owner: User, tokens: dict[str, str]) -> dict[str, str]:
-    """The tokens of the owner's second login."""
-    return service.login(owner)
-
-
-@pytest.fixture
-def strangers(service: Service, stranger: User) -> dict[str, str]:
-    """The tokens of somebody else."""
-    return service.login(stranger)
-
-
-@pytest.fixture
 def staff(service: Service) -> str:
     """An access token of somebody of the staff."""
     return service.login(User.objects.create_user("editor", password=PASSWORD, is_staff=True))["access"]

@@ -58,18 +58,6 @@ def over() -> set[str]:
 
 
 @pytest.fixture
-def other(service: Service, owner: User, tokens: dict[str, str]) -> dict[str, str]:
-    """The tokens of the owner's second login."""
-    return service.login(owner)
-
-
-@pytest.fixture
-def strangers(service: Service, stranger: User) -> dict[str, str]:
-    """The tokens of somebody else."""
-    return service.login(stranger)
-
-
-@pytest.fixture
 def browser(owner: User) -> Client:
     """The owner's, logged in by the form."""
     client = Client(headers={"host": "sockets.example", "user-agent": FIREFOX})

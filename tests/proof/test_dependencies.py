@@ -47,13 +47,6 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.fixture(scope="module")
-def node() -> Iterator[Node]:
-    """The Redis of the service."""
-    with Node() as node:
-        yield node
-
-
-@pytest.fixture(scope="module")
 def process(node: Node) -> Iterator[ServiceProcess]:
     """The service, one process for all tests: what each of them does to it, it has got over by itself."""
     with ServiceProcess(REDIS_URL=node.url) as process:

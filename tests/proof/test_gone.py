@@ -40,12 +40,6 @@ LARGE = "x" * 60000
 
 
 @pytest.fixture(scope="module")
-def node() -> Iterator[Node]:
-    with Node() as node:
-        yield node
-
-
-@pytest.fixture(scope="module")
 def process(node: Node) -> Iterator[ServiceProcess]:
     with ServiceProcess(REDIS_URL=node.url, REVOCATION_POLL=str(POLL)) as process:
         yield process

@@ -38,12 +38,6 @@ wait for 60.
 """
 
 
-@pytest.fixture(scope="module")
-def node() -> Iterator[Node]:
-    with Node() as node:
-        yield node
-
-
 @contextlib.contextmanager
 def running(node: Node, workers: int = 1, seconds: float = SECONDS, **variables: str) -> Iterator[ServiceProcess]:
     """The service, as an operator starts it."""

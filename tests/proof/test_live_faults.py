@@ -34,12 +34,6 @@ CEILING = POLL + 1.0
 SOCKETS = 20
 
 
-@pytest.fixture(scope="module")
-def node() -> Iterator[Node]:
-    with Node() as node:
-        yield node
-
-
 class Hole(Gate):
     """In front of Redis. Shut, it swallows what goes to those who wait for messages, and nothing else.
 

@@ -24,12 +24,6 @@ POLL = 0.5
 
 
 @pytest.fixture(scope="module")
-def node() -> Iterator[Node]:
-    with Node() as node:
-        yield node
-
-
-@pytest.fixture(scope="module")
 def process(node: Node) -> Iterator[ServiceProcess]:
     """Two workers."""
     settings = {"WEB_CONCURRENCY": "2", "SOCKETS_PER_USER": str(LIMIT), "REVOCATION_POLL": str(POLL)}

@@ -34,13 +34,6 @@ TOO_LONG = "request line or headers too long"
 TOO_BIG = "a message over the size limit, on a live socket"
 
 
-@pytest.fixture(scope="module")
-def node() -> Iterator[Node]:
-    """A Valkey that may be killed."""
-    with Node() as node:
-        yield node
-
-
 @pytest.fixture(scope="module", params=COMMANDS)
 def server(request: pytest.FixtureRequest) -> str:
     name: str = request.param
