@@ -29,10 +29,11 @@ LONGEST_TTL = 60
 """Seconds. ASVS 10.4.3 asks for a short life; a start-up check refuses more."""
 
 
-def _setting(default: Any, meaning: str) -> Any:
+def _setting(default: Any, meaning: str, *, least: float = 0) -> Any:
+    metadata = {"meaning": meaning, "least": least}
     if isinstance(default, (list, dict)):
-        return field(default_factory=lambda: type(default)(default), metadata={"meaning": meaning})
-    return field(default=default, metadata={"meaning": meaning})
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +101,12 @@ class Settings:
     CLOSE_RATE: str = _setting("20/min", "Refusals per address that `auto` accepts in order to send a code.")
 
     # Live sockets
-    REVOCATION_POLL: float = _setting(2.0, "Seconds between questions to the database which live logins are over.")
-    REVOCATION_SWEEP: float = _setting(60.0, "Seconds after which the users of all live sockets are read again.")
+    REVOCATION_POLL: float = _setting(
+        2.0, "Seconds between questions to the database which live logins are over.", least=0.01
+    )
+    REVOCATION_SWEEP: float = _setting(
+        60.0, "Seconds after which the users of all live sockets are read again.", least=0.01
+    )
     BLIND_GRACE: float = _setting(
         60.0, "Seconds that live sockets stay open while the database cannot be asked; then they are closed with 1013."
     )
@@ -119,13 +124,16 @@ class Settings:
     EXPIRY_NOTICE: int = _setting(
         60, "Seconds that `ticketauth.expiring` comes ahead of a socket's end. `0`: it does not come."
     )  # fmt: skip
-    MESSAGE_SIZE: int = _setting(65536, "Bytes of a message from a client; a larger one closes its socket with 1009.")
+    MESSAGE_SIZE: int = _setting(
+        65536, "Bytes of a message from a client; a larger one closes its socket with 1009.", least=1
+    )
     MESSAGE_RATE: str = _setting(
         "6000/min", "Messages on one socket; one more closes it with 4429. `0` switches it off."
     )
     SEND_DEADLINE: float = _setting(
-        10.0, "Seconds that a client may let one message wait that it does not read; then its socket is closed."
-    )
+        10.0, "Seconds that a client may let one message wait that it does not read; then its socket is closed.",
+        least=0.1,
+    )  # fmt: skip
     RECONNECT_WITHIN: int = _setting(5, "Seconds over which clients spread their coming back after a restart (1012).")
 
     # Logins, issuers, users
@@ -154,8 +162,8 @@ class Settings:
     )
 
 
-def _checked(name: str, hint: Any, value: Any) -> Any:
-    """The value, if it is of the type that the annotation names."""
+def _checked(name: str, hint: Any, value: Any, least: float) -> Any:
+    """The value, if it is of the type that the annotation names, and no number below the least."""
     origin = get_origin(hint)
     if origin is Literal:
         if value not in get_args(hint):
@@ -169,6 +177,8 @@ def _checked(name: str, hint: Any, value: Any) -> Any:
     if not isinstance(value, expected) or (isinstance(value, bool) and hint is not bool):
         wanted = " or ".join(kind.__name__ for kind in expected)
         raise Misconfigured(f"TICKETAUTH[{name!r}] is {value!r}; expected {wanted}.")
+    if isinstance(value, (int, float)) and value < least:
+        raise Misconfigured(f"TICKETAUTH[{name!r}] is {value!r}; expected {least:g} or more.")
     return value
 
 
@@ -187,7 +197,8 @@ def current() -> Settings:
         raise Misconfigured(
             f"TICKETAUTH has no key {unknown[0]!r}. It knows: {', '.join(f.name for f in fields(Settings))}."
         )
-    return Settings(**{name: _checked(name, hints[name], value) for name, value in given.items()})
+    least = {one.name: one.metadata["least"] for one in fields(Settings)}
+    return Settings(**{name: _checked(name, hints[name], value, least[name]) for name, value in given.items()})
 
 
 @functools.cache

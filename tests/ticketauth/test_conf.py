@@ -36,6 +36,8 @@ class TestValues:
             ({"REFUSAL_PROFILE": "loud"}, "REFUSAL_PROFILE.*auto, denial, close"),
             ({"ISSUERS": []}, "ISSUERS.*dict"),
             ([], "TICKETAUTH is list"),
+            ({"REVOCATION_POLL": 0}, r"'REVOCATION_POLL'\] is 0; expected 0\.01 or more"),
+            ({"SOCKET_MAX_AGE": -1}, r"'SOCKET_MAX_AGE'\] is -1; expected 0 or more"),
         ],
     )
     def test_a_wrong_one_names_itself(self, given: Any, words: str) -> None:
