@@ -246,7 +246,8 @@ class Guard:
                 )
                 await self._live_on(ticket)
         except Refusal as refusal:
-            self._log("renew", logging.WARNING, outcome="refused", reason=refusal.reason)
+            name = "replay" if refusal.reason == "replay" else "renew"
+            self._log(name, logging.WARNING, outcome="refused", reason=refusal.reason, **refusal.facts)
             await announce(ticket_refused, type(self), reason=refusal.reason, **facts)
             self._not_renewed(refusal)
             return

@@ -2,7 +2,7 @@
 
 `ticket_issued`: `identity`, `path`, `address`. `ticket_consumed`: `ticket`, `connection_id`, `address`.
 `ticket_refused`: `reason`, `connection_id` (None at the HTTP endpoint), `address`.
-The sender is the view or the middleware.
+The sender is the view, the middleware, or at a renewal the guard.
 """
 
 from __future__ import annotations

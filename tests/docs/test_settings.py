@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
+import yaml
 
 from tests.docs.tables import ROOT, read, rows, section, settings_rows
 from ticketauth import signals
+from ticketauth.conf import Settings
 
 TEXT = read("docs/settings.md")
 
@@ -49,6 +51,23 @@ def test_the_keys_that_the_environment_does_not_set_directly_are_named() -> None
     text = section(TEXT, "Environment of the service")
     missing = {name for name in _OWN_RULES if f"`{name}`" not in text}
     assert not missing
+
+
+NOT_OF_CONTAINERS = {
+    "HOST", "PORT", "DEBUG", "CACHE_ALIAS", "STORE", "JWT_ALGORITHM", "JWT_VERIFYING_KEY",
+}  # fmt: skip
+"""The image sets them, or they make no sense there: the keys are made at the first start."""
+
+
+def test_the_containers_are_given_what_can_be_set() -> None:
+    from config.library import _is_scalar
+    from config.settings import _OWN_RULES
+
+    hints = get_type_hints(Settings)
+    names = {name for name, hint in hints.items() if _is_scalar(hint) and name not in _OWN_RULES}
+    names |= set(_documented("Environment of the service"))
+    environment = yaml.safe_load(read("docker-compose.yml"))["x-service"]["environment"]
+    assert {name.removesuffix("_FILE") for name in environment} == names - NOT_OF_CONTAINERS
 
 
 def _documented_ids() -> dict[str, str]:
