@@ -216,6 +216,15 @@ class TestRenewal:
         assert "renew connection_id=" in caplog.text
         assert ticket not in caplog.text
 
+    def test_a_replay_is_logged_as_one(self, service: Service, access: str, caplog: pytest.LogCaptureFixture) -> None:
+        socket, ticket = _events(service, access), service.ticket(access)
+        _renew(socket, ticket)
+        assert socket.json()["type"] == "ticketauth.renewed"
+        _renew(socket, ticket)
+        assert socket.json()["code"] == "not_authenticated"
+        (record,) = [record for record in caplog.records if getattr(record, "event", "") == "replay"]
+        assert record.first_connection == record.connection_id  # type: ignore[attr-defined]
+
 
 class TestLimits:
     """R41."""
