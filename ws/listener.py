@@ -155,17 +155,21 @@ class Listener:
     async def _run(self) -> None:
         """Hear, and stay in the groups. When one fails, both begin anew."""
         pause: float = REJOIN_SECONDS
-        while True:
+        failing, own = False, asyncio.current_task()
+        # redis-py swallows cancellations (before Python 3.12): who was stopped sees it here.
+        while self._running is own:
             hearing = asyncio.create_task(self._hear())
             # Where joining fails first, nobody looks at it, and asyncio logs what nobody looks at.
             hearing.add_done_callback(lambda hearing: hearing.cancelled() or hearing.exception())
             try:
                 while not (await asyncio.wait([hearing], timeout=pause))[0]:
                     await self._enter_all()
-                    pause = REJOIN_SECONDS
+                    pause, failing = REJOIN_SECONDS, False
                 hearing.result()
             except (RedisError, OSError) as error:
-                _log.warning("events are not heard: %s", type(error).__name__)
+                if not failing:
+                    _log.warning("events are not heard: %s", type(error).__name__)
+                failing = True
             except Exception:  # noqa: BLE001 -- its sockets would hear nothing any more
                 _log.exception("events are not heard")
             finally:

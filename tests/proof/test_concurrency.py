@@ -55,7 +55,12 @@ def _answer(connection: socket.socket) -> Answer:
 @contextmanager
 def workers(application: str) -> Iterator[Served]:
     """As many as there should be, all of them at work."""
-    with served("-m", "tests.workers", application, WEB_CONCURRENCY=str(WORKERS)) as running:
+    # A hundred at once on a busy machine may take longer than a handshake is given.
+    patience = "15"
+    with served(
+        "-m", "tests.workers", application,
+        WEB_CONCURRENCY=str(WORKERS), REDIS_DEADLINE=patience, DATABASE_DEADLINE=patience,
+    ) as running:  # fmt: skip
         seen: set[int] = set()
 
         def all_at_work() -> bool:

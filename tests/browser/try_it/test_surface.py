@@ -167,7 +167,7 @@ def test_bar_editor_and_log_are_seen_together(
     panel.send()
     panel.shows("pong")
     for part in (panel.root.locator(".try-bar"), panel.button("Send"), panel.entries.last):
-        expect(part).to_be_in_viewport(ratio=1)
+        expect(part).to_be_in_viewport(ratio=0.99)
 
 
 def test_how_it_connects_steps_back_while_it_is_connected(owner: User, panel: Panel) -> None:
