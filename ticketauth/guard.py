@@ -35,6 +35,12 @@ CLOSING_SECONDS = 10
 DROPPED_SECONDS = 0.01
 """That each message takes which a consumer sends after the end, so that a loop of them takes nothing from others."""
 
+MOST_WAITING = 8
+"""Frames of our own that wait for a client."""
+
+MOST_REFUSED = 10
+"""Renewals one after the other that may be refused for the ticket. Each of them asks the ticket server."""
+
 FIRST_WORD_SECONDS = 2
 """That a consumer has for the first message before it is spoken over: `ticketauth.ready` comes first."""
 
@@ -83,7 +89,6 @@ class Guard:
     Attributes:
         identity: Whose it is.
         lifetime: When it ends.
-        sending: Monotonic seconds since when a message waits for the client to read; infinite where none does.
     """
 
     __slots__ = (
@@ -94,19 +99,22 @@ class Guard:
         "_extensions",
         "_over",
         "_over_since",
+        "_own",
         "_quiet_until",
         "_receive",
         "_receiver",
+        "_refused",
         "_registry",
+        "_said",
         "_send",
-        "_sender",
+        "_senders",
         "_speaks",
+        "_stopped",
         "address",
         "connection_id",
         "identity",
         "lifetime",
         "path",
-        "sending",
         "socket",
     )
 
@@ -115,15 +123,17 @@ class Guard:
     def __init__(self, opening: Opening, receive: Receive, send: Send, extensions: dict[str, Any]) -> None:
         self.identity = GUEST
         self.lifetime = Lifetime()
-        self.sending = math.inf
         self.connection_id, self.path, self.address = opening.connection_id, opening.path, opening.address
         self._receive, self._send, self._extensions = receive, send, extensions
-        self._accepted = self._speaks = self._cut = False
+        self._accepted = self._speaks = self._cut = self._said = False
         self._quiet_until = math.inf
         self._over: handshake.Answer | None = None
         self._registry: Registry | None = None
-        self._sender: asyncio.Task[Any] | None = None
+        self._senders: dict[asyncio.Task[Any] | None, float] = {}
         self._receiver: asyncio.Task[Any] | None = None
+        self._stopped: set[asyncio.Task[Any]] = set()
+        self._own: list[str] = []
+        self._refused = 0
         self._over_since = 0.0
         self._counted, self._counts_until = 0, 0.0
 
@@ -162,16 +172,23 @@ class Guard:
             await self._renew(frame)
 
     async def _next(self) -> Message:
+        if self._cut:
+            await self._drop()
+            return _NOTHING
         self._receiver = asyncio.current_task()
         try:
-            if not self._cut:
-                return await self._receive()
+            return await self._receive()
         except asyncio.CancelledError:
-            if not self._was_cut():
+            if not self._was_stopped():
                 raise
+            return _NOTHING
         finally:
             self._receiver = None
-        return _NOTHING
+
+    async def _drop(self) -> None:
+        if time.monotonic() - self._over_since > CLOSING_SECONDS:
+            raise Ended
+        await asyncio.sleep(DROPPED_SECONDS)
 
     async def send(self, message: Message) -> None:
         """For the consumer: through, as long as the socket is not over. It is dropped then, for some seconds.
@@ -179,10 +196,9 @@ class Guard:
         Raises:
             Ended: It is over for longer than `CLOSING_SECONDS`.
         """
-        if self._over is not None and self._accepted:
-            await asyncio.sleep(DROPPED_SECONDS)
-            if time.monotonic() - self._over_since > CLOSING_SECONDS:
-                raise Ended
+        if self._over is not None and self._said:
+            await self._drop()
+            return
         if self._over is None:
             await self._pass_on(message)
             if message["type"] == "websocket.accept":
@@ -193,7 +209,9 @@ class Guard:
                 self._quiet_until = 0.0
             if message["type"] == "websocket.close":
                 self.leave()
-        if self._over is not None and message["type"] == "websocket.accept":
+        if self._over is not None and not self._said:
+            # It ended before it was accepted, or just then.
+            self._said = True
             await self._close()
 
     def _enter_the_list(self) -> None:
@@ -201,15 +219,21 @@ class Guard:
         if self._over is None and self._registry is not None:
             self._registry.opened(self)
 
+    @property
+    def sending(self) -> float:
+        """Monotonic seconds since when a message waits for the client to read; infinite where none does."""
+        return next(iter(self._senders.values()), math.inf)
+
     async def _pass_on(self, message: Message) -> None:
-        self.sending, self._sender = time.monotonic(), asyncio.current_task()
+        task = asyncio.current_task()
+        self._senders[task] = time.monotonic()
         try:
             await self._send(message)
         except asyncio.CancelledError:
-            if not self._was_cut():
+            if not self._was_stopped():
                 raise
         finally:
-            self.sending, self._sender = math.inf, None
+            del self._senders[task]
 
     def _over_limit(self, message: Message) -> Refusal | None:
         self.lifetime.heard = now = time.monotonic()
@@ -246,30 +270,45 @@ class Guard:
                 )
                 await self._live_on(ticket)
         except Refusal as refusal:
+            if self._over is not None:
+                return
             name = "replay" if refusal.reason == "replay" else "renew"
             self._log(name, logging.WARNING, outcome="refused", reason=refusal.reason, **refusal.facts)
             await announce(ticket_refused, type(self), reason=refusal.reason, **facts)
             self._not_renewed(refusal)
             return
+        if self._over is not None:
+            return
+        self._refused = 0
         self._log("renew", outcome="renewed")
         await announce(ticket_consumed, type(self), ticket=ticket, **facts)
         self._tell(RENEWED, expires_at=_written(min(self.lifetime.ends, self.lifetime.at_most)))
 
     async def _live_on(self, ticket: Ticket) -> None:
         """As at the handshake: watched before the user is read, so that no revocation falls in between."""
-        watching = await hub.of_this_loop.get()
+        watching, before = await hub.of_this_loop.get(), self.identity
+        if self._over is not None:
+            return
         watching.move(self, ticket.identity)
         try:
             standing = await users.read(ticket.identity)
-        except NotAuthenticated as refusal:
-            raise hub.refusal_of(refusal.reason) from refusal
-        await permissions.check(standing.user, self.path)
+            await permissions.check(standing.user, self.path)
+        except BaseException as error:
+            if self._over is None:
+                watching.move(self, before)
+            if isinstance(error, NotAuthenticated):
+                raise hub.refusal_of(error.reason) from error
+            raise
         self.lifetime.until(standing.expires_at)
         watching.time(self)
 
     def _not_renewed(self, refusal: Refusal) -> None:
         if isinstance(refusal, Forbidden):
             self.end(refusal)
+            return
+        self._refused += not isinstance(refusal, Unavailable)
+        if self._refused > MOST_REFUSED:
+            self.end(TooMany("renewals"))
             return
         self._tell(ERROR, code=refusal.code, detail=refusal.detail, retry_after=refusal.retry_after)
 
@@ -284,20 +323,30 @@ class Guard:
         self.leave()
         self._log("close", reason=refusal.reason, code=self._over.close_code)
         if self._accepted:
+            self._said = True
+            for sender in self._senders:
+                self._stop(sender)
             _start(self._close())
 
     def cut(self, refusal: Refusal) -> None:
         """End it where its peer reads nothing: no close frame comes through, and no answer to one."""
         self.end(refusal)
         self._cut = True
-        for stuck in (self._sender, self._receiver):
-            if stuck is not None:
-                stuck.cancel()
+        self._stop(self._receiver)
 
-    def _was_cut(self) -> bool:
-        """Whether it was `cut`, and nobody else, that cancelled the running task, which then goes on."""
+    def _stop(self, task: asyncio.Task[Any] | None) -> None:
+        """Have it wait no longer for the server. Where it does, it goes on."""
+        if task is not None:
+            self._stopped.add(task)
+            task.cancel()
+
+    def _was_stopped(self) -> bool:
+        """Whether it was `_stop`, and nobody else, that cancelled the running task."""
         task = asyncio.current_task()
-        return self._cut and task is not None and not task.uncancel()
+        if task is None or task not in self._stopped:
+            return False
+        self._stopped.discard(task)
+        return not task.uncancel()
 
     async def _close(self) -> None:
         """Say so to the client: where the consumer has not accepted, by a status."""
@@ -308,14 +357,19 @@ class Guard:
         await self._say(*(told.denial if denied else [told.close]))
 
     def _tell(self, kind: str, **members: Any) -> None:
-        """Send a frame of our own, beside the consumer's."""
-        text = json.dumps({"type": kind, **members})
+        """Send a frame of our own, beside the consumer's. Who reads nothing is told no more than some."""
+        if len(self._own) >= MOST_WAITING:
+            return
+        self._own.append(json.dumps({"type": kind, **members}))
+        if len(self._own) == 1:
+            _start(self._tell_all())
 
-        async def tell() -> None:
-            if self._over is None:
-                await self._say({"type": "websocket.send", "text": text})
-
-        _start(tell())
+    async def _tell_all(self) -> None:
+        with suppress(Exception):
+            while self._own and self._over is None:
+                await self._pass_on({"type": "websocket.send", "text": self._own[0]})
+                del self._own[:1]
+        self._own.clear()
 
     async def _say(self, *messages: Message) -> None:
         """What the server makes of a socket that is gone already is its own business."""

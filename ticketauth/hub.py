@@ -58,13 +58,16 @@ class Live(Protocol):
         identity: Whose it is.
         path: Where it is, decoded, without `root_path`.
         lifetime: When it ends by itself.
-        sending: Monotonic seconds since when a message waits for the client to read; infinite where none does.
     """
 
     identity: Identity
     path: str
     lifetime: Lifetime
-    sending: float
+
+    @property
+    def sending(self) -> float:
+        """Monotonic seconds since when a message waits for the client to read; infinite where none does."""
+        ...
 
     def notice(self, now: float) -> None:
         """Say what is about to end it."""

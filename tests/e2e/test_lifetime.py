@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth.models import User
+from django.db import connection
 from django.utils import timezone
 
 from tests.conftest import Forge, Service, in_a_server
 from tests.servers import until
 from tests.sockets import CLOSE, Handshake, handshake
-from ticketauth import guard
+from ticketauth import guard, logins
 from ticketauth.middleware import TicketAuthMiddlewareStack
 from ticketauth.models import Login
 
@@ -286,11 +288,13 @@ class Flood(AsyncWebsocketConsumer):
 
     told: ClassVar[threading.Event]
     failed: ClassVar[threading.Event]
+    at: ClassVar[int]
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         try:
-            for _ in range(int(text_data or "")):
-                await self.send(bytes_data=b"\0" * 60_000)
+            for number in range(int(text_data or "")):
+                type(self).at = number
+                await self.send(bytes_data=number.to_bytes(4) + b"\0" * 60_000)
         except ConnectionError:
             type(self).failed.set()
             raise
@@ -299,14 +303,22 @@ class Flood(AsyncWebsocketConsumer):
         type(self).told.set()
 
 
+@contextmanager
+def behind(consumer: Any, service: Service, access: str, subprotocols: str | None = None) -> Iterator[Handshake]:
+    """A socket of a consumer of one's own, under a server of one's own."""
+    application = TicketAuthMiddlewareStack(consumer)
+    served = in_a_server(app=application, port=0, ws="websockets-sansio", lifespan="off")
+    target = f"/?ticket_uuid={service.ticket(access)}"
+    with served as port, handshake(port, target, subprotocols=subprotocols) as socket:
+        yield socket
+
+
 @pytest.fixture
 def flood(service: Service, access: str, settings: Any) -> Iterator[Handshake]:
     """A socket of a consumer that sends, to a client that does not read."""
     settings.TICKETAUTH = {**settings.TICKETAUTH, "SEND_DEADLINE": 0.3}
-    Flood.told, Flood.failed = threading.Event(), threading.Event()
-    application = TicketAuthMiddlewareStack(Flood.as_asgi())
-    served = in_a_server(app=application, port=0, ws="websockets-sansio", lifespan="off")
-    with served as port, handshake(port, f"/?ticket_uuid={service.ticket(access)}") as socket:
+    Flood.told, Flood.failed, Flood.at = threading.Event(), threading.Event(), 0
+    with behind(Flood.as_asgi(), service, access) as socket:
         yield socket
 
 
@@ -322,6 +334,138 @@ def test_a_consumer_that_sends_for_ever_is_stopped(
     flood.send("1000000000")
     assert Flood.failed.wait(15)
     assert "Exception in ASGI application" not in caplog.text
+
+
+def test_what_waits_at_the_end_is_not_sent_after_it(flood: Handshake, owner: User, settings: Any) -> None:
+    settings.TICKETAUTH = {**settings.TICKETAUTH, "SEND_DEADLINE": 60.0}
+    flood.send("1000000000")
+    until(_stuck)
+    waiting = Flood.at
+    logins.end_all(owner)
+    assert Flood.failed.wait(20)
+    last = -1
+    with suppress(EOFError, ConnectionResetError):
+        while (frame := flood.frame())[0] != CLOSE:
+            last = int.from_bytes(frame[1][:4])
+    assert 0 < last < waiting
+
+
+def _stuck() -> bool:
+    """The server takes no more: it is still at the same message a moment later."""
+    before = Flood.at
+    time.sleep(0.3)
+    return Flood.at == before > 0
+
+
+class Twice(AsyncWebsocketConsumer):
+    """Two tasks send, and one of them is through at once; says when it was told of the end."""
+
+    told: ClassVar[threading.Event]
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        async def many() -> None:
+            for _ in range(500):
+                await self.send(bytes_data=b"\0" * 60_000)
+
+        await asyncio.gather(*(many() for _ in range(5)))
+
+    async def disconnect(self, code: int) -> None:
+        type(self).told.set()
+
+
+def test_tasks_that_send_side_by_side_are_all_let_go(service: Service, access: str, settings: Any) -> None:
+    settings.TICKETAUTH = {**settings.TICKETAUTH, "SEND_DEADLINE": 0.3}
+    Twice.told = threading.Event()
+    with behind(Twice.as_asgi(), service, access) as socket:
+        socket.send("go")
+        assert Twice.told.wait(30)
+
+
+def test_a_consumer_that_takes_no_end_for_an_end_is_stopped(service: Service, access: str, settings: Any) -> None:
+    """And takes nothing from the others of its loop meanwhile."""
+    settings.TICKETAUTH = {**settings.TICKETAUTH, "SEND_DEADLINE": 0.3}
+    failed, beats = threading.Event(), []
+
+    async def stubborn(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        sending = asyncio.create_task(_fill(send))
+        try:
+            while True:
+                await receive()
+                beats.append(time.monotonic())
+        except ConnectionError:
+            failed.set()
+            raise
+        finally:
+            sending.cancel()
+
+    with pytest.MonkeyPatch.context() as patch, behind(stubborn, service, access):
+        patch.setattr(guard, "CLOSING_SECONDS", 1)
+        assert failed.wait(20)
+    assert len(beats) < 300
+
+
+async def _fill(send: Any) -> None:
+    with suppress(ConnectionError):
+        while True:
+            await send({"type": "websocket.send", "bytes": b"\0" * 60_000})
+
+
+def test_a_socket_that_ends_before_it_is_accepted_is_refused(service: Service, access: str, owner: User) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        begun.set()
+        await asyncio.to_thread(go.wait, 20)
+        await send({"type": "websocket.close"})
+
+    def end() -> None:
+        begun.wait(20)
+        logins.end_all(owner)
+        connection.close()
+        time.sleep(3 * POLL)  # The hub sees it, and there is nothing to be seen of that.
+        go.set()
+
+    ending = threading.Thread(target=end)
+    ending.start()
+    with behind(slow, service, access) as socket:
+        assert (socket.status, socket.problem["code"]) == (403, "forbidden")
+    ending.join()
+
+
+class TestHostileRenewal:
+    def test_who_asks_and_does_not_read_is_told_little(self, service: Service, access: str, settings: Any) -> None:
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "MESSAGE_RATE": "0", "SEND_DEADLINE": 60.0}
+        before = len(guard._tasks)
+        with behind(Flood.as_asgi(), service, access, subprotocols=V1) as socket:
+            socket.send("1000000000")
+            socket.connection.settimeout(1)
+            with suppress(OSError):
+                for _ in range(2000):
+                    _renew(socket, "no ticket")
+            assert len(guard._tasks) - before < 20
+
+    def test_tickets_that_are_no_good_are_tried_some_times(self, service: Service, access: str) -> None:
+        socket = _events(service, access)
+        for _ in range(guard.MOST_REFUSED):
+            _renew(socket, "no ticket")
+            assert socket.json()["code"] == "malformed"
+        _renew(socket, "no ticket")
+        assert socket.close_code()[0] == 4429
+
+    def test_a_renewal_that_fails_changes_nothing(self, service: Service, forge: Forge, settings: Any) -> None:
+        """The socket goes on by its old credential, though the new one has ended."""
+        ends = int(time.time()) + 2
+        ticket = service.ticket(forge.token(sid=..., exp=ends))
+        socket = _by_token(service, forge.token(sid=..., exp=ends + 3600))
+        time.sleep(max(0.0, ends + 0.1 - time.time()))
+        _renew(socket, ticket)
+        assert socket.json()["type"] in {"ticketauth.error", "ticketauth.expiring"}
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "REVOCATION_SWEEP": POLL}
+        time.sleep(5 * POLL)  # Everybody is read again.
+        assert _is_open(socket)
 
 
 def _send_until_it_is_stuck(socket: Handshake) -> None:
