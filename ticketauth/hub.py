@@ -13,12 +13,12 @@ import contextvars
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 from django.db import Error as DatabaseError
 from django.utils import timezone
@@ -47,6 +47,11 @@ _ENDED = {"token_expired", "login_expired"}
 _log = logging.getLogger("ticketauth")
 
 _REASONS = {Ending.CREDENTIAL: "token_expired", Ending.AGE: "greatest_age", Ending.IDLE: "idle"}
+
+Place = tuple[Identity, str]
+"""Who is where: what `MAY_CONNECT` is asked about."""
+
+Standings = dict[Identity, users.Standing | str]
 
 Revoked = tuple[set[Sid], set[tuple[Issuer, Subject]]]
 
@@ -99,7 +104,9 @@ class Hub:
         self._answered = self._swept = self._polled = self._looked = 0.0
         self._woken = False
         self._named: set[tuple[Issuer, Subject]] = set()
-        self._unread: set[Identity] = set()
+        # In the order in which they have waited.
+        self._unread: dict[Identity, None] = {}
+        self._unasked: dict[Place, None] = {}
         self._unsure: dict[Live, float] = {}
 
     def add(self, live: Live) -> None:
@@ -188,7 +195,8 @@ class Hub:
     async def _sleep(self, at_least: float) -> None:
         """Until the next question, until somebody's time has come, or until it is woken."""
         now, poll = self._clock(), conf.current().REVOCATION_POLL
-        due = now if self._unread else min((live.lifetime.wakes_at for live in self._all()), default=now)
+        waits = self._unread or self._unasked
+        due = now if waits else min((live.lifetime.wakes_at for live in self._all()), default=now)
         polls_at = max(self._polled + poll, now + min(at_least, poll))
         self._wakes_at = min(polls_at, max(due, now + at_least))
         self._sooner.clear()
@@ -232,15 +240,15 @@ class Hub:
     async def _ask(self, now: float) -> None:
         polls = now - self._polled >= conf.current().REVOCATION_POLL
         if now - self._swept >= conf.current().REVOCATION_SWEEP:
-            self._unread = set(self._live)
+            self._unread |= dict.fromkeys(self._live)
             self._swept = now
         elif polls:
-            self._unread |= {live.identity for live in self._unsure}
+            self._unread |= dict.fromkeys(live.identity for live in self._unsure)
         named, self._named = self._named, set()
         again = {identity for identity in self._live if named and (identity.issuer, identity.subject) in named}
+        self._unasked = dict.fromkeys(self._places(again)) | self._unasked
         # All the others in parts: who is over does not wait for them.
-        most = LARGEST_BATCH if conf.may_connect() is None else permissions.MOST_AT_A_TIME
-        part = set(islice(self._unread, most))
+        part = set(islice(self._unread, LARGEST_BATCH))
         due = {live.identity for live in self._all() if live.lifetime.wakes_at <= now and live.lifetime.is_near(now)}
         try:
             wanted = again | due
@@ -250,35 +258,59 @@ class Hub:
                 wanted |= await self._revoked_lately(OVERLAP if polls else GLANCE)
             if everybody or polls:
                 self._polled = now
-            await self._read(wanted, now)
-            await self._read(part.intersection(self._live) - wanted, now)
+            standings = await self._read(wanted, now)
+            standings |= await self._read(part.intersection(self._live) - wanted, now)
         except Exception:
-            self._unread |= again
+            self._unread |= dict.fromkeys(again)
             raise
-        self._unread -= part
+        for identity in part:
+            self._unread.pop(identity, None)
+        self._unasked |= dict.fromkeys(self._places(standings))
+        await self._ask_permission(standings, now)
 
-    async def _read(self, wanted: set[Identity], now: float) -> None:
+    def _places(self, identities: Iterable[Identity]) -> Iterator[Place]:
+        """Where they are, if the project says who may be there."""
+        if conf.may_connect() is not None:
+            for identity in identities:
+                yield from ((identity, live.path) for live in self._live.get(identity, ()))
+
+    async def _read(self, wanted: set[Identity], now: float) -> Standings:
         """Read them, and judge."""
+        standings: Standings = {GUEST: await users.read(GUEST)} if GUEST in wanted else {}
         for identities in _chunks([identity for identity in wanted if not identity.is_guest]):
-            standings = dict(zip(identities, await users.standings(identities), strict=True))
-            for identity, standing in standings.items():
+            read = dict(zip(identities, await users.standings(identities), strict=True))
+            for identity, standing in read.items():
                 self._judge(identity, standing, now)
-            await self._ask_permission(standings, now)
-        if GUEST in wanted:
-            await self._ask_permission({GUEST: await users.read(GUEST)}, now)
+            standings |= read
+        return standings
 
-    async def _ask_permission(self, standings: Mapping[Identity, users.Standing | str], now: float) -> None:
-        if conf.may_connect() is None:
+    async def _ask_permission(self, standings: Standings, now: float) -> None:
+        """For some at a time, with their users as they are now: however many wait, who is over does not."""
+        places = list(islice(self._unasked, permissions.MOST_AT_A_TIME))
+        others = {identity for identity, _ in places if identity in self._live and identity not in standings}
+        known = standings | await self._read(others, now)
+        asked: dict[Place, Any] = {}
+        for identity, path in places:
+            standing = known.get(identity)
+            if isinstance(standing, users.Standing) and any(self._at((identity, path))):
+                asked[identity, path] = standing.user
+            else:
+                self._unasked.pop((identity, path), None)
+        if not asked:
             return
-        asked = {
-            (identity, live.path): (standing.user, live.path)
-            for identity, standing in standings.items()
-            for live in self._live.get(identity, ())
-            if not isinstance(standing, str)
-        }
-        for (identity, path), answer in zip(asked, await permissions.answers(list(asked.values())), strict=True):
-            for live in [live for live in self._live.get(identity, ()) if live.path == path]:
+        answers = await permissions.answers([(user, path) for (_, path), user in asked.items()])
+        # Where none at all is answered, their turn would never come.
+        turn_comes = any(not isinstance(answer, Exception) for answer in answers)
+        for place, answer in zip(asked, answers, strict=True):
+            if turn_comes and isinstance(answer, permissions.NotAsked):
+                continue
+            self._unasked.pop(place, None)
+            for live in list(self._at(place)):
                 self._permit(live, answer, now)
+
+    def _at(self, place: Place) -> Iterator[Live]:
+        identity, path = place
+        return (live for live in self._live.get(identity, ()) if live.path == path)
 
     def _permit(self, live: Live, answer: bool | Exception, now: float) -> None:
         """Where nobody can say, not for long, and without harm to all the others."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.servers import until
-from ticketauth import users
+from ticketauth import permissions, users
 from ticketauth.batch import LARGEST_BATCH
 from ticketauth.exceptions import Refusal
 from ticketauth.hub import SOONEST, Hub
@@ -194,3 +194,71 @@ async def test_who_is_over_does_not_wait_until_everybody_is_read(
     await asyncio.to_thread(until, lambda: order.count("a part") >= 3)
     await hub.aclose()
     assert order[:6] == ["who is over?", "a part"] * 3
+
+
+@pytest.fixture
+def over(monkeypatch: pytest.MonkeyPatch) -> set[Sid]:
+    """The logins that are revoked, as the database says at once when it is asked."""
+    over: set[Sid] = set()
+
+    async def asked(read: Any, seconds: float) -> Any:
+        return set(over), set()
+
+    async def standings(identities: Any) -> list[users.Standing | str]:
+        return ["login_revoked" if identity.sid in over else users.Standing(None, None) for identity in identities]
+
+    monkeypatch.setattr("ticketauth.hub.query", asked)
+    monkeypatch.setattr(users, "standings", standings)
+    return over
+
+
+def takes_its_time(user: Any, path: str) -> bool:
+    time.sleep(0.01)
+    return True
+
+
+async def test_however_many_places_a_user_is_at_who_is_over_does_not_wait(over: set[Sid], settings: Any) -> None:
+    """Each asks `MAY_CONNECT`: all of them at once would take 30 seconds."""
+    poll = 0.5
+    slow = {"REVOCATION_POLL": poll, "REVOCATION_SWEEP": 600.0, "MAY_CONNECT": f"{__name__}.takes_its_time"}
+    settings.TICKETAUTH = {**settings.TICKETAUTH, **slow}
+    hub, victim = Hub(), Socket("victim")
+    hub.add(victim)
+    for number in range(3000):
+        other = Socket("other")
+        other.identity, other.path = Identity(OURS, Subject("2"), Sid("other")), f"/{number}/"
+        hub.add(other)
+    hub.look_now((OURS, Subject("2")))
+    await asyncio.to_thread(until, lambda: 0 < len(hub._unasked) < 3000)
+    over.add(victim.identity.sid)
+    async with asyncio.timeout(poll + 1):
+        await victim.ended.wait()
+    await hub.aclose()
+
+
+places: list[str] = []
+
+
+def notes_the_place(user: Any, path: str) -> bool:
+    time.sleep(0.01)
+    places.append(path)
+    return True
+
+
+async def test_for_whom_there_was_no_time_is_asked_at_the_next_look(over: set[Sid], settings: Any) -> None:
+    """Each once, and nobody is unsure of them: it is slow for all together, and not for one."""
+    rarely = {"REVOCATION_POLL": 600.0, "REVOCATION_SWEEP": 600.0, "BLIND_GRACE": 600.0}
+    slow = {"MAY_CONNECT": f"{__name__}.notes_the_place", "DATABASE_DEADLINE": 0.4}
+    settings.TICKETAUTH = {**settings.TICKETAUTH, **rarely, **slow}
+    places.clear()
+    hub, expected = Hub(), [f"/{number}/" for number in range(2 * permissions.MOST_AT_A_TIME)]
+    for path in expected:
+        socket = Socket()
+        socket.path = path
+        hub.add(socket)
+    hub.look_now((OURS, Subject("1")))
+    await asyncio.to_thread(until, lambda: len(places) >= len(expected))
+    await asyncio.to_thread(until, lambda: not hub._unasked)
+    await hub.aclose()
+    assert sorted(places) == sorted(expected)
+    assert not hub._unsure
