@@ -30,7 +30,7 @@ THREADS = 4
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="ticketauth-database")
 
 
-async def query(read: Callable[[], V], seconds: float) -> V:
+async def query(read: Callable[[], V], seconds: float, threads: ThreadPoolExecutor = _threads) -> V:
     """What a function that queries the database gives, called in a thread.
 
     Under `async_to_sync`, as in a test or a WSGI server, that is the caller's thread, with its transaction.
@@ -38,6 +38,7 @@ async def query(read: Callable[[], V], seconds: float) -> V:
     Args:
         read: The function.
         seconds: After which its answer is not waited for any more.
+        threads: Where it is called.
 
     Raises:
         TimeoutError: They have passed.
@@ -46,7 +47,7 @@ async def query(read: Callable[[], V], seconds: float) -> V:
         here: V = await database_sync_to_async(read)()
         return here
     async with asyncio.timeout(seconds):
-        answer: V = await database_sync_to_async(read, thread_sensitive=False, executor=_threads)()
+        answer: V = await database_sync_to_async(read, thread_sensitive=False, executor=threads)()
     return answer
 
 

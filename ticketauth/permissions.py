@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
@@ -13,7 +16,19 @@ from .batch import query
 from .exceptions import Forbidden
 
 MOST_AT_A_TIME = 50
-"""Questions that share `DATABASE_DEADLINE`."""
+"""Questions that are asked together."""
+
+BEGINNING = 0.5
+"""Part of `DATABASE_DEADLINE` in which those that are asked together begin, so that the last has time to answer."""
+
+THREADS = 4
+"""For calls of it. Those that hang hold up no query of ours."""
+
+_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="ticketauth-may-connect")
+
+
+class NotAsked(TimeoutError):
+    """The time was over before its turn came: the questions ahead of it took it, or there was no thread."""
 
 
 def permissions_changed(user: Any) -> None:
@@ -46,25 +61,45 @@ async def check(user: Any, path: str) -> None:
 
 
 async def answers(asked: Sequence[tuple[Any, str]]) -> list[bool | Exception]:
-    """What `MAY_CONNECT` says of each user and path, or what it raises."""
-    told: list[bool | Exception] = []
-    for start in range(0, len(asked), MOST_AT_A_TIME):
-        part = asked[start : start + MOST_AT_A_TIME]
-        try:
-            told += await _answers(part)
-        except Exception as error:  # noqa: BLE001 -- a deadline, or no thread: it is the same to who is asked for
-            told += [error] * len(part)
-    return told
+    """What `MAY_CONNECT` says of each user and path, or what it raises.
 
+    TimeoutError where it takes longer than `DATABASE_DEADLINE`, `NotAsked` where there was no time for it: in all,
+    that is at most the deadline and its `BEGINNING`. A coroutine function is asked for all at once.
 
-async def _answers(asked: Sequence[tuple[Any, str]]) -> list[bool | Exception]:
+    Args:
+        asked: `MOST_AT_A_TIME` at most.
+    """
     may_connect: Any = conf.may_connect()
     seconds = conf.current().DATABASE_DEADLINE
-    if not iscoroutinefunction(may_connect):
-        return await query(lambda: [_answer(may_connect, user, path) for user, path in asked], seconds)
-    async with asyncio.timeout(seconds):
-        results = await asyncio.gather(*(may_connect(user, path) for user, path in asked), return_exceptions=True)
-    return [_plain(result) for result in results]
+    if iscoroutinefunction(may_connect):
+        return await asyncio.gather(*(_awaited(may_connect, user, path, seconds) for user, path in asked))
+    told: list[bool | Exception] = []
+    until = time.monotonic() + seconds * BEGINNING
+    most = seconds if len(asked) == 1 else seconds * (1 + BEGINNING)
+    with suppress(TimeoutError):
+        await query(lambda: _tell(may_connect, asked, told, until), most, _threads)
+    # A copy, for the thread may go on with the call that hangs.
+    known = list(told)
+    return known + [NotAsked()] * (len(asked) - len(known))
+
+
+def _tell(
+    may_connect: Callable[[Any, str], Any], asked: Sequence[tuple[Any, str]], told: list[bool | Exception], until: float
+) -> None:
+    """One after another in one thread, with one connection; none is begun when nobody waits for it any more."""
+    for user, path in asked:
+        if time.monotonic() >= until:
+            break
+        told.append(TimeoutError())
+        told[-1] = _answer(may_connect, user, path)
+
+
+async def _awaited(may_connect: Callable[[Any, str], Any], user: Any, path: str, seconds: float) -> bool | Exception:
+    try:
+        async with asyncio.timeout(seconds):
+            return _plain(await may_connect(user, path))
+    except Exception as error:  # noqa: BLE001 -- it is the answer
+        return error
 
 
 def _answer(may_connect: Callable[[Any, str], Any], user: Any, path: str) -> bool | Exception:

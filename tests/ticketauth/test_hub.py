@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from channels.db import database_sync_to_async
+from django.contrib.auth.models import User
+from django.db import DatabaseError
+from django.utils import timezone
 
 from tests.servers import until
-from ticketauth import users
+from ticketauth import logins, permissions, users
 from ticketauth.batch import LARGEST_BATCH
 from ticketauth.exceptions import Refusal
 from ticketauth.hub import SOONEST, Hub
 from ticketauth.lifetime import Lifetime
-from ticketauth.types import OURS, Identity, Sid, Subject
+from ticketauth.models import Login
+from ticketauth.types import OURS, Identity, Issuer, Sid, Subject
 
 
 class Socket:
@@ -54,6 +61,22 @@ def _often(settings: Any) -> None:
     settings.TICKETAUTH = {**settings.TICKETAUTH, "REVOCATION_POLL": 0.02, "REVOCATION_SWEEP": 0.02, "BLIND_GRACE": 0.2}
 
 
+@pytest.fixture
+def over(monkeypatch: pytest.MonkeyPatch) -> set[Sid]:
+    """The logins that are revoked, as the database says at once when it is asked."""
+    over: set[Sid] = set()
+
+    async def asked(read: Any, seconds: float) -> Any:
+        return set(over), set()
+
+    async def standings(identities: Any) -> list[users.Standing | str]:
+        return ["login_revoked" if identity.sid in over else users.Standing(None, None) for identity in identities]
+
+    monkeypatch.setattr("ticketauth.hub.query", asked)
+    monkeypatch.setattr(users, "standings", standings)
+    return over
+
+
 async def _watched(hub: Hub, socket: Socket) -> Refusal | None:
     hub.add(socket)
     async with asyncio.timeout(5):
@@ -63,17 +86,148 @@ async def _watched(hub: Hub, socket: Socket) -> Refusal | None:
     return socket.refusal
 
 
-async def test_a_fault_of_ours_ends_no_watch(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_fault_of_ours_ends_no_watch(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     """One that never ends closes all sockets after the grace."""
+    settings.TICKETAUTH = {**settings.TICKETAUTH, "REVOCATION_SWEEP": 600.0}
 
-    async def broken(identities: Any) -> Any:
+    async def broken(read: Any, seconds: float) -> Any:
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr(users, "standings", broken)
+    monkeypatch.setattr("ticketauth.hub.query", broken)
     refusal = await _watched(Hub(), Socket())
     assert refusal is not None
-    assert refusal.close.code == 1013
+    assert (refusal.close.code, refusal.reason) == (1013, "database")
     assert "live sockets cannot be checked" in caplog.text
+
+
+async def test_one_that_cannot_be_read_harms_nobody_else(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def standings(identities: Any) -> list[users.Standing | str]:
+        if any(identity.sid == "unreadable" for identity in identities):
+            raise ValueError("a fault")
+        return [users.Standing(None, None)] * len(identities)
+
+    monkeypatch.setattr(users, "standings", standings)
+    hub, others = Hub(), [Socket(str(number)) for number in range(5)]
+    for other in others:
+        hub.add(other)
+    refusal = await _watched(hub, Socket("unreadable"))
+    assert refusal is not None
+    assert (refusal.close.code, refusal.reason) == (1013, "internal")
+    assert not any(other.ended.is_set() for other in others)
+    assert [record.message for record in caplog.records] == ["a live socket cannot be checked"]
+
+
+async def test_what_can_be_read_again_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub, socket, faults = Hub(), Socket(), [ValueError("a fault")]
+
+    async def standings(identities: Any) -> list[users.Standing | str]:
+        if faults:
+            raise faults.pop()
+        return [users.Standing(None, None)] * len(identities)
+
+    monkeypatch.setattr(users, "standings", standings)
+    hub.add(socket)
+    await asyncio.to_thread(until, lambda: not faults)
+    await asyncio.to_thread(until, lambda: not hub._unsure)
+    await hub.aclose()
+    assert not socket.ended.is_set()
+
+
+class Stubborn(Socket):
+    """One whose end fails, and what it is told: a log handler that raises."""
+
+    def notice(self, now: float) -> None:
+        raise RuntimeError("a fault")
+
+    def end(self, refusal: Refusal) -> None:
+        if not self.was_cut:
+            raise RuntimeError("a fault")
+        super().end(refusal)
+
+
+@pytest.mark.parametrize("what", ["at_most", "ends", "sending"])
+async def test_one_that_fails_to_end_ends_no_watch(over: set[Sid], what: str) -> None:
+    """It is cut then; and the others are watched."""
+    hub, stubborn, other = Hub(), Stubborn("stubborn"), Socket("other")
+    if what == "sending":
+        stubborn.sending = 0.0
+    else:
+        setattr(stubborn.lifetime, what, 0.0)
+        stubborn.lifetime.settle()
+    hub.add(stubborn)
+    hub.add(other)
+    async with asyncio.timeout(5):
+        await stubborn.ended.wait()
+        over.add(other.identity.sid)
+        await other.ended.wait()
+    assert stubborn.was_cut
+
+
+async def test_one_that_cannot_be_told_ends_no_watch(over: set[Sid], caplog: pytest.LogCaptureFixture) -> None:
+    hub, stubborn, other = Hub(), Stubborn("stubborn"), Socket("other")
+    stubborn.lifetime.until(time.time() + 30)
+    hub.add(stubborn)
+    hub.add(other)
+    await asyncio.to_thread(until, lambda: "cannot be told" in caplog.text)
+    over.add(other.identity.sid)
+    async with asyncio.timeout(5):
+        await other.ended.wait()
+    await hub.aclose()
+
+
+async def test_the_blind_end_all_though_one_fails_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def gone(identities: Any) -> Any:
+        raise DatabaseError
+
+    monkeypatch.setattr(users, "standings", gone)
+    hub, others = Hub(), [Socket("before"), Stubborn("stubborn"), Socket("after")]
+    for other in others:
+        hub.add(other)
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(other.ended.wait() for other in others))
+
+
+@pytest.mark.parametrize(("issuer", "sid"), [(OURS, ""), (Issuer("https://idp.example"), "s")])
+async def test_what_no_refresh_prolongs_ends_without_the_database(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, issuer: Issuer, sid: str
+) -> None:
+    """A provider's `sid` is no login of ours."""
+    settings.TICKETAUTH = {**settings.TICKETAUTH, "BLIND_GRACE": 600.0}
+
+    async def gone(identities: Any) -> Any:
+        raise DatabaseError
+
+    monkeypatch.setattr(users, "standings", gone)
+    socket = Socket()
+    socket.identity = Identity(issuer, Subject("1"), Sid(sid))
+    socket.lifetime.until(time.time() - 1)
+    refusal = await _watched(Hub(), socket)
+    assert refusal is not None
+    assert (refusal.close.code, refusal.reason) == (4401, "token_expired")
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_machine_that_slept_knows_what_was_revoked_meanwhile(owner: User, settings: Any) -> None:
+    """The monotonic clock stood still: a poll reaches back to the last, however long ago that was."""
+    settings.TICKETAUTH = {**settings.TICKETAUTH, "REVOCATION_SWEEP": 600.0}
+    slept = timedelta(0)
+    login = await database_sync_to_async(logins.start)(owner)
+    hub, socket = Hub(today=lambda: timezone.now() + slept), Socket(login["sid"])
+    socket.identity = Identity(OURS, users.subject_of(owner), Sid(login["sid"]))
+    hub.add(socket)
+    known = hub._known_until
+    await asyncio.to_thread(until, lambda: hub._known_until > known)
+    slept = timedelta(hours=1)
+    revoked_at = timezone.now() + timedelta(minutes=1)
+    await database_sync_to_async(Login.objects.filter(pk=login["sid"]).update)(revoked_at=revoked_at)
+    async with asyncio.timeout(5):
+        await socket.ended.wait()
+    assert socket.refusal is not None
+    assert socket.refusal.reason == "login_revoked"
 
 
 async def test_the_greatest_age_needs_no_database(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,6 +323,24 @@ async def test_a_flood_of_wakes_is_no_load_on_the_database(questions: list[async
     await hub.aclose()
 
 
+async def test_a_flood_of_ends_that_are_near_is_no_load_on_the_database(questions: list[asyncio.Event]) -> None:
+    """Such as handshakes with a credential that ends soon."""
+    hub, loop = Hub(), asyncio.get_running_loop()
+    hub.add(Socket())
+    began = loop.time()
+    while loop.time() < began + 5 * SOONEST:
+        socket = Socket("b")
+        socket.lifetime.until(time.time() + 30)
+        hub.add(socket)
+        hub.time(socket)
+        for question in questions:
+            question.set()
+        await asyncio.sleep(0)
+        hub.discard(socket)
+    assert len(questions) <= 6
+    await hub.aclose()
+
+
 async def test_who_is_over_does_not_wait_until_everybody_is_read(
     monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
@@ -194,3 +366,78 @@ async def test_who_is_over_does_not_wait_until_everybody_is_read(
     await asyncio.to_thread(until, lambda: order.count("a part") >= 3)
     await hub.aclose()
     assert order[:6] == ["who is over?", "a part"] * 3
+
+
+def takes_its_time(user: Any, path: str) -> bool:
+    time.sleep(0.01)
+    return True
+
+
+async def test_however_many_places_a_user_is_at_who_is_over_does_not_wait(over: set[Sid], settings: Any) -> None:
+    """Each asks `MAY_CONNECT`: all of them at once would take 30 seconds."""
+    poll = 0.5
+    slow = {"REVOCATION_POLL": poll, "REVOCATION_SWEEP": 600.0, "MAY_CONNECT": f"{__name__}.takes_its_time"}
+    settings.TICKETAUTH = {**settings.TICKETAUTH, **slow}
+    hub, victim = Hub(), Socket("victim")
+    hub.add(victim)
+    for number in range(3000):
+        other = Socket("other")
+        other.identity, other.path = Identity(OURS, Subject("2"), Sid("other")), f"/{number}/"
+        hub.add(other)
+    hub.look_now((OURS, Subject("2")))
+    await asyncio.to_thread(until, lambda: 0 < len(hub._unasked) < 3000)
+    over.add(victim.identity.sid)
+    async with asyncio.timeout(poll + 1):
+        await victim.ended.wait()
+    await hub.aclose()
+
+
+places: list[str] = []
+
+
+def notes_the_place(user: Any, path: str) -> bool:
+    time.sleep(0.01)
+    places.append(path)
+    return True
+
+
+async def test_for_whom_there_was_no_time_is_asked_at_the_next_look(over: set[Sid], settings: Any) -> None:
+    """Each once, and nobody is unsure of them: it is slow for all together, and not for one."""
+    rarely = {"REVOCATION_POLL": 600.0, "REVOCATION_SWEEP": 600.0, "BLIND_GRACE": 600.0}
+    slow = {"MAY_CONNECT": f"{__name__}.notes_the_place", "DATABASE_DEADLINE": 0.4}
+    settings.TICKETAUTH = {**settings.TICKETAUTH, **rarely, **slow}
+    places.clear()
+    hub, expected = Hub(), [f"/{number}/" for number in range(2 * permissions.MOST_AT_A_TIME)]
+    for path in expected:
+        socket = Socket()
+        socket.path = path
+        hub.add(socket)
+    hub.look_now((OURS, Subject("1")))
+    await asyncio.to_thread(until, lambda: len(places) >= len(expected))
+    await asyncio.to_thread(until, lambda: not hub._unasked)
+    await hub.aclose()
+    assert sorted(places) == sorted(expected)
+    assert not hub._unsure
+
+
+def knows_nothing(user: Any, path: str) -> bool:
+    raise LookupError("no idea")
+
+
+async def test_renewing_gains_no_time_where_nobody_can_say(
+    over: set[Sid], settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And however many sockets there are, an outage is said once."""
+    settings.TICKETAUTH = {**settings.TICKETAUTH, "MAY_CONNECT": f"{__name__}.knows_nothing"}
+    hub, sockets = Hub(), [Socket("a"), Socket("b")]
+    for socket in sockets:
+        hub.add(socket)
+    await asyncio.to_thread(until, lambda: len(hub._unsure) == 2)
+    async with asyncio.timeout(5):
+        while hub._unsure:
+            for socket in sockets:
+                if not socket.ended.is_set():
+                    hub.move(socket, replace(socket.identity, issued_at=time.time()))
+            await asyncio.sleep(0.01)
+    assert [socket.refusal and socket.refusal.reason for socket in sockets] == ["permission"] * 2
+    assert caplog.messages == ["MAY_CONNECT failed for a live socket"]

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from channels.db import database_sync_to_async
 from django.contrib.auth.models import Group, User
-from django.db import transaction
+from django.db import connections, transaction
 
 from tests.servers import until
 from ticketauth import logins, permissions, tickets, users
+from ticketauth.batch import THREADS, query
 from ticketauth.conf import store
 from ticketauth.middleware import TicketAuthMiddlewareStack
 from ticketauth.testing import Refused, TicketCommunicator, connect, ticket_for
@@ -102,6 +103,39 @@ async def closed(socket: TicketCommunicator) -> tuple[int, str]:
 def leave(user: User) -> None:
     user.groups.clear()
     permissions.permissions_changed(user)
+
+
+def hangs_at_the_mirror(user: Any, path: str) -> bool:
+    if path == MIRROR:
+        over.wait(30)
+    return True
+
+
+class TestAnswers:
+    async def test_one_that_hangs_takes_no_answer_from_those_before(self, settings) -> None:
+        """And those after it are no failures: they were not asked."""
+        permit(settings, "hangs_at_the_mirror", DATABASE_DEADLINE=0.2)
+        first, second, *others = await permissions.answers([("ada", path) for path in (CHAT, MIRROR, CHAT, CHAT)])
+        assert first is True
+        assert type(second) is TimeoutError
+        assert [type(other) for other in others] == [permissions.NotAsked] * 2
+
+    async def test_coroutines_that_hang_take_no_answer_from_the_others(self, settings) -> None:
+        permit(settings, "waits_at_the_mirror", DATABASE_DEADLINE=0.2)
+        first, second, third = await permissions.answers([("ada", path) for path in (CHAT, MIRROR, CHAT)])
+        assert (first, third) == (True, True)
+        assert type(second) is TimeoutError
+
+    async def test_what_hangs_holds_up_no_query(self, settings) -> None:
+        permit(settings, "waits", DATABASE_DEADLINE=0.2)
+        hanging = [permissions.answers([("ada", CHAT)]) for _ in range(permissions.THREADS + THREADS)]
+        assert all(isinstance(answer, TimeoutError) for (answer,) in await asyncio.gather(*hanging))
+        assert await query(lambda: 1, 5) == 1
+
+    async def test_its_connection_is_closed(self, owner: User, settings) -> None:
+        permit(settings, "is_member_by_a_connection_of_its_own")
+        assert await permissions.answers([(owner, MIRROR)]) == [False]
+        assert [used.connection for used in connections_used] == [None]
 
 
 class TestHandshake:
@@ -260,6 +294,23 @@ async def waits_asynchronously(user: Any, path: str) -> bool:
     while over.is_set():  # noqa: ASYNC110 -- it is to be slow
         await asyncio.sleep(0.01)
     return True
+
+
+async def waits_at_the_mirror(user: Any, path: str) -> bool:
+    if path == MIRROR:
+        await asyncio.Event().wait()
+    return True
+
+
+connections_used: list[Any] = []
+
+
+def is_member_by_a_connection_of_its_own(user: Any, path: str) -> bool:
+    answer = is_member(user, path)
+    connections_used.append(connections["default"])
+    # As by Django's default, it lasts as long as this.
+    connections["default"].close_at = 0.0
+    return answer
 
 
 def is_nobody(user: Any, path: str) -> bool:
