@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from typing import Any, ClassVar
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -26,7 +27,7 @@ def _whatever_origin(headers: Headers) -> None:
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's own, but for six things.
+    """uvicorn's own, but for seven things.
 
     Two `Origin` headers reach the application, which refuses them by its own policy, with its own words and log line;
     the library in between would answer a bare 400. A handshake that was answered with an HTTP status counts as
@@ -36,6 +37,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     What is closed is gone: uvicorn waits for ever until a peer that reads nothing has taken what was written. Such a
     peer holds bounded memory: a pong for each of its pings would pile up.
+
+    A consumer that is busy costs nobody their connection: uvicorn reads nothing while messages wait for it, not even
+    the pongs, and would take their peer for gone.
 
     Attributes:
         consumers: The tasks of all sockets. uvicorn would wait for them, however busy they are, when it ends.
@@ -48,6 +52,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.tasks = self.consumers
         self.app = self._consume
         self._last_pong = b""
+        self._reads_since = -math.inf
         self._gone_timer: asyncio.TimerHandle | None = None
         self.logger = self.conn.logger = _log
         self.conn.process_origin = _whatever_origin  # type: ignore[method-assign]
@@ -72,8 +77,21 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().shutdown()
         self._gone_within(LEAVING_SECONDS)
 
+    async def receive(self) -> Any:
+        """The next message. Where it was the last that waited, we read again."""
+        paused = self.read_paused
+        message = await super().receive()
+        if paused and not self.read_paused:
+            self._reads_since = self.loop.time()
+        return message
+
     def keepalive_timeout(self) -> None:
-        """No pong has come."""
+        """No pong has come, or none was read. One who takes nothing is gone for sure: it has not even got the ping."""
+        unread = self.read_paused or self.loop.time() - self._reads_since < (self.ping_timeout or 0)
+        if unread and self.writable.is_set():
+            self.pong_timer = None
+            self.schedule_ping()
+            return
         super().keepalive_timeout()
         self._gone_within(CLOSING_SECONDS)
 

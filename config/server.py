@@ -2,6 +2,9 @@
 
 At the first signal a worker refuses handshakes, says so at `/readyz`, and closes its sockets one after the other over
 `DRAIN_SECONDS`, while it answers everything else. A second signal ends it at once.
+
+Where there are several, their parent alone counts: whoever signals a whole process group (systemd, a terminal) reaches
+the workers too, and once more by their parent, which passes on what it got.
 """
 
 from __future__ import annotations
@@ -31,6 +34,9 @@ CONSUMER_SECONDS = 1
 LAST_SECONDS = 1
 """That what is left has, when everybody has been told and answered: threads, and consumers that cannot be cancelled."""
 
+ENDS_AT_ONCE = signal.SIGQUIT
+"""By which a parent passes on the second signal."""
+
 MARGIN = REQUEST_SECONDS + CONSUMER_SECONDS + LAST_SECONDS + 3
 """Seconds after `DRAIN_SECONDS` at which the process is gone, whatever holds it."""
 
@@ -48,10 +54,10 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal has come. It is not raised again when all is done: leaving in order is no failure."""
-        if sig == signal.SIGINT and multiprocessing.parent_process() is not None:
-            # Ctrl-C reaches parent and workers alike, and the parent passes it on.
+        of_several = multiprocessing.parent_process() is not None
+        if of_several and sig != ENDS_AT_ONCE and (sig == signal.SIGINT or self.should_exit):
             return
-        self.force_exit = self.should_exit
+        self.force_exit = self.should_exit or sig == ENDS_AT_ONCE
         self.should_exit = True
         seconds = LAST_SECONDS if self.force_exit else settings.DRAIN_SECONDS + MARGIN
         self._deadlines += (_end_within(seconds, 1),)
@@ -94,6 +100,7 @@ class Worker(multiprocess.Process):
 
     def target(self, sockets: list[socket.socket] | None = None) -> None:
         """What runs in it."""
+        signal.signal(ENDS_AT_ONCE, self.server.handle_exit)
         super().target(sockets)
         _end_within(LAST_SECONDS, 0)
 
@@ -106,17 +113,23 @@ class Workers(multiprocess.Multiprocess):
     """The parent of several. A worker that dies is replaced."""
 
     def join_all(self) -> None:
-        """Wait for them. A second signal is passed on."""
+        """Wait for them. A second signal ends them at once."""
         ends = time.monotonic() + settings.DRAIN_SECONDS + MARGIN + 1
         while any(worker.process.is_alive() for worker in self.processes):
-            if self.signal_queue:
-                self.signal_queue.clear()
-                self.terminate_all()
+            while self.signal_queue:
+                # A terminal that changes its size or goes away is none.
+                if self.signal_queue.pop() in {signal.SIGINT, signal.SIGTERM}:
+                    self._end_all_at_once()
             if time.monotonic() > ends:
                 # Frozen: its own clock does not run.
                 for worker in self.processes:
                     worker.kill()
             time.sleep(0.05)
+
+    def _end_all_at_once(self) -> None:
+        for worker in self.processes:
+            if worker.process.is_alive() and worker.pid is not None:
+                os.kill(worker.pid, ENDS_AT_ONCE)
 
 
 def run(config: uvicorn.Config) -> None:
@@ -130,5 +143,6 @@ def run(config: uvicorn.Config) -> None:
         workers = Workers(config, [config.bind_socket()])
         workers.run()
         # One that was still starting had nobody to end in order.
-        failed = any(worker.exitcode not in {0, -signal.SIGTERM} for worker in workers.processes)
+        ended = {0, -signal.SIGTERM, -ENDS_AT_ONCE}
+        failed = any(worker.exitcode not in ended for worker in workers.processes)
     sys.exit(1 if failed else 0)

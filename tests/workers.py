@@ -2,7 +2,7 @@
 
     PORT=8000 WEB_CONCURRENCY=4 python -m tests.workers service
 
-Also the naive way, a consumer with a fault, and one that is busy, served alike.
+Also the naive way, a consumer with a fault, and two that are busy, served alike.
 """
 
 from __future__ import annotations
@@ -88,6 +88,26 @@ def busy() -> Any:
                     await asyncio.sleep(60)
 
     return TicketAuthMiddleware(Busy.as_asgi(), required=False)
+
+
+def held_up() -> Any:
+    """A consumer that says what it hears, and that `wait` holds up until another socket says `go on`."""
+    django.setup()
+    from channels.generic.websocket import AsyncWebsocketConsumer
+
+    from ticketauth.middleware import TicketAuthMiddleware
+
+    may_go_on = asyncio.Event()
+
+    class HeldUp(AsyncWebsocketConsumer):
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            if text_data == "wait":
+                await may_go_on.wait()
+            elif text_data == "go on":
+                may_go_on.set()
+            await self.send(text_data)
+
+    return TicketAuthMiddleware(HeldUp.as_asgi(), required=False)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ import contextvars
 import logging
 import secrets
 import time
+from collections import deque
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import Protocol
@@ -91,6 +92,7 @@ class Registry:
         self._live: dict[ConnectionId, Live] = {}
         self._new: set[ConnectionId] = set()
         self._changed: dict[ConnectionId, LiveSocket] = {}
+        self._due: deque[ConnectionId] = deque()
         self._written: set[ConnectionId] = set()
         self._anew = True
         self._written_anew = 0.0
@@ -148,7 +150,7 @@ class Registry:
 
     async def _keep(self) -> None:
         try:
-            while self._live or self._changed:
+            while self._live or self._changed or self._failing:
                 await self._sleep()
                 await self._try_to_write()
         finally:
@@ -193,8 +195,10 @@ class Registry:
         if time.monotonic() - self._written_anew > INDEX_LIFE / 3:
             self._anew = True
         if self._anew:
-            self._changed |= {key: live.socket for key, live in self._live.items()}
+            # What closed is not in it. An outage that keeps it would grow with every socket that comes and goes.
+            self._changed = {key: live.socket for key, live in self._live.items()}
             self._written.clear()
+            self._due.clear()
         changes = self._changes()
         given = conf.current()
         worker = Worker(
@@ -216,12 +220,17 @@ class Registry:
             self._note(change, refused=change.socket.connection_id in written.refused)
         self._end(written.refused, _too_many())
         self._end(written.unwanted, Forbidden("connection_ended"))
-        return len(changes) == LARGEST_WRITE
+        return bool(self._due)
 
     def _changes(self) -> list[Change]:
-        """What has changed: first what closed, which makes room, last what is new, for the others were there before."""
-        changes = [Change(socket, key in self._live, key in self._new) for key, socket in self._changed.items()]
-        return sorted(changes, key=lambda change: (change.opened, change.new))[:LARGEST_WRITE]
+        """The next changes: first what closed, which makes room, last what is new, for the others were there before.
+
+        What changes while they are written, in several calls, comes after them.
+        """
+        if not self._due:
+            self._due.extend(sorted(self._changed, key=lambda key: (key in self._live, key in self._new)))
+        keys = [self._due.popleft() for _ in range(min(len(self._due), LARGEST_WRITE))]
+        return [Change(self._changed[key], key in self._live, key in self._new) for key in keys]
 
     def _note(self, change: Change, *, refused: bool) -> None:
         key = change.socket.connection_id

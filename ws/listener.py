@@ -25,6 +25,11 @@ JOIN_SECONDS = 1.2
 REJOIN_SECONDS = 60
 """After which a worker joins all its groups again: a server that has lost them says nothing."""
 
+MOST_ASKING = 20
+"""Groups that are joined and left at the same time. Each takes a connection of the channel layer's pool, of which
+redis-py's default is a hundred: what is published and what is heard need theirs.
+"""
+
 PAUSE_SECONDS = 1
 """Between attempts to hear something while the channel layer fails."""
 
@@ -96,6 +101,7 @@ class Listener:
         self._groups: dict[str, _Group] = {}
         self._heard: dict[str, None] = {}
         self._starting = asyncio.Lock()
+        self._asking = asyncio.Semaphore(MOST_ASKING)
         self._running: asyncio.Task[None] | None = None
 
     async def join(self, mailbox: Mailbox, *names: str) -> None:
@@ -139,15 +145,20 @@ class Listener:
     async def _enter(self, group: _Group) -> None:
         async with group.lock:
             if not group.joined:
-                await self._layer.group_add(group.name, self._channel)
-                group.joined = True
+                async with self._asking:
+                    await self._add(group)
+
+    async def _add(self, group: _Group) -> None:
+        await self._layer.group_add(group.name, self._channel)
+        group.joined = True
 
     async def _exit(self, group: _Group) -> None:
         try:
             async with group.lock:
                 if group.joined and not group.mailboxes:
                     group.joined = False
-                    await self._layer.group_discard(group.name, self._channel)
+                    async with self._asking:
+                        await self._layer.group_discard(group.name, self._channel)
         finally:
             if not group.mailboxes and self._groups.get(group.name) is group:
                 del self._groups[group.name]
@@ -184,11 +195,11 @@ class Listener:
             self._deliver(await self._layer.receive(self._channel))
 
     async def _enter_all(self) -> None:
-        # One after the other: there may be thousands, and nobody waits.
+        # One after the other: there may be thousands, and nobody waits. Nor does this wait for its turn among sockets
+        # that come: it would give up, and hear nothing until it begins anew.
         for group in list(self._groups.values()):
-            group.joined = False
-            async with asyncio.timeout(JOIN_SECONDS):
-                await self._enter(group)
+            async with group.lock, asyncio.timeout(JOIN_SECONDS):
+                await self._add(group)
 
     def _deliver(self, message: dict[str, Any]) -> None:
         if message["id"] in self._heard:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,7 +18,7 @@ from config import addresses
 from tests.conftest import PASSWORD, Service
 from tests.processes import Process, ServiceProcess
 from tests.servers import Node, until
-from tests.sockets import PING, Handshake
+from tests.sockets import CLOSE, PING, PONG, TEXT, Handshake, handshake
 from ticketauth.stores.server import Server
 from ticketauth.types import OURS, Identity, Subject
 from ws.events import publish
@@ -143,6 +144,68 @@ class TestR40:
             log_out(service, tokens)
             with pytest.raises(AssertionError, match="not within"):
                 gone(service.port, socket, POLL + 1 + CEILING)
+
+
+class TestBusyConsumer:
+    """Messages that wait for it keep uvicorn from reading, pongs too."""
+
+    @pytest.fixture
+    def process(self, node: Node) -> Iterator[Process]:
+        given = {"PING_INTERVAL": "1", "PING_TIMEOUT": "1", "WEB_CONCURRENCY": "1", "DRAIN_SECONDS": "0"}
+        with Process("-m", "tests.workers", "held_up", REDIS_URL=node.url, **given) as process:
+            yield process
+
+    @pytest.fixture
+    def socket(self, process: Process) -> Iterator[Handshake]:
+        with handshake(process.port, "/") as socket:
+            for message in ("wait", "a", "b", "c"):
+                socket.send(message)
+            yield socket
+
+    def test_who_answers_pings_stays(self, process: Process, socket: Handshake) -> None:
+        for _ in range(5):
+            answer_a_ping(socket)
+        go_on(process)
+        assert [next_text(socket) for _ in range(4)] == ["wait", "a", "b", "c"]
+        for _ in range(3):
+            answer_a_ping(socket)
+
+    def test_an_answer_that_waited_with_the_messages_has_its_time(self, process: Process, socket: Handshake) -> None:
+        assert socket.frame()[0] == PING
+        time.sleep(0.6)  # Not all of the time that it has; where the machine takes longer, nothing is shown.
+        go_on(process)
+        assert [socket.text() for _ in range(4)] == ["wait", "a", "b", "c"]
+        for _ in range(3):
+            answer_a_ping(socket)
+
+    def test_who_does_not_goes_once_it_is_done(self, process: Process, socket: Handshake) -> None:
+        for _ in range(3):
+            assert socket.frame()[0] == PING
+        go_on(process)
+        while (frame := socket.frame())[0] != CLOSE:
+            assert frame[0] in {PING, TEXT}
+        assert frame[1] == struct.pack("!H", 1011) + b"keepalive ping timeout"
+        gone(process.port, socket, CEILING)
+
+
+def answer_a_ping(socket: Handshake) -> None:
+    opcode, payload = socket.frame()
+    assert opcode == PING, (opcode, payload)
+    socket.send(payload, PONG)
+
+
+def next_text(socket: Handshake) -> str:
+    """After pings, each answered."""
+    while (frame := socket.frame())[0] == PING:
+        socket.send(frame[1], PONG)
+    assert frame[0] == TEXT, frame
+    return frame[1].decode()
+
+
+def go_on(process: Process) -> None:
+    with handshake(process.port, "/") as other:
+        other.send("go on")
+        assert next_text(other) == "go on"
 
 
 MOST_MEGABYTES = 30

@@ -110,6 +110,13 @@ def signalled(process: Process, number: int = signal.SIGTERM) -> float:
     return time.monotonic()
 
 
+def signalled_all(process: Process, workers: int, number: int) -> float:
+    """The whole group, as a terminal and systemd do."""
+    for pid in workers_of(process) if workers > 1 else ():
+        os.kill(pid, number)
+    return signalled(process, number)
+
+
 def exit_code(process: Process, within: float) -> int:
     return process._process.wait(within)
 
@@ -165,14 +172,26 @@ class TestLeaving:
             exit_code(process, 60)
             assert time.monotonic() - began < AT_ONCE
 
-    def test_ctrl_c_reaches_all_of_them_and_counts_once(self, node: Node, workers: int) -> None:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_one_that_reaches_all_of_them_counts_once(self, node: Node, workers: int, number: int) -> None:
+        """As Ctrl-C does, and systemd."""
         with running(node, workers) as process, client(process) as (service, token):
             sockets = crowd(service, token, 20)
-            pids = workers_of(process) if workers > 1 else set()
-            for pid in [process.pid, *pids]:
-                os.kill(pid, signal.SIGINT)
+            signalled_all(process, workers, number)
             assert {end.code for end in told(sockets) if json.loads(end.reason)} == {1012}
             assert exit_code(process, SECONDS + MARGIN) == 0
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_second_that_reaches_all_of_them_ends_it_at_once(self, node: Node, workers: int, number: int) -> None:
+        with running(node, workers, seconds=60) as process, client(process) as (service, token):
+            crowd(service, token, 20)
+            signalled_all(process, workers, number)
+            until(lambda: draining(service))
+            # The parent waits for its workers; before that, two signals are one.
+            until(lambda: workers == 1 or process.log().count("Terminated child process") == workers)
+            began = signalled_all(process, workers, number)
+            exit_code(process, 60)
+            assert time.monotonic() - began < AT_ONCE
 
     def test_who_answers_nothing_does_not_hold_it_up(self, node: Node, workers: int) -> None:
         with running(node, workers, seconds=0) as process, client(process) as (service, token):
@@ -192,6 +211,17 @@ class TestLeaving:
             assert exit_code(process, 60) == 0
             assert time.monotonic() - began < 1 + MARGIN
             socket.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGWINCH, signal.SIGHUP, signal.SIGUSR1])
+def test_what_says_nothing_of_the_end_does_not_count_as_the_second(node: Node, number: int) -> None:
+    with running(node, 2) as process, client(process) as (service, token):
+        sockets = crowd(service, token, 20)
+        signalled(process)
+        until(lambda: process.log().count("Terminated child process") == 2)
+        signalled(process, number)
+        assert {end.code for end in told(sockets) if json.loads(end.reason)} == {1012}
+        assert exit_code(process, SECONDS + MARGIN) == 0
 
 
 def test_a_request_that_is_being_answered_is_answered(node: Node) -> None:

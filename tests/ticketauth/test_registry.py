@@ -17,6 +17,7 @@ from django.contrib.auth.models import User
 from redis import Redis
 
 from tests.monitoring import everything
+from tests.servers import Node
 from ticketauth import registry
 from ticketauth.exceptions import Refusal, TooMany, Unavailable
 from ticketauth.middleware import TicketAuthMiddlewareStack
@@ -224,6 +225,33 @@ class TestFaults:
         await becomes(lambda: lost.is_set() and not worker._failing)
         await are_listed(subject, sockets)
         assert sockets[0].refusal is None
+
+    async def test_an_outage_keeps_nothing_of_what_comes_and_goes(self, worker: Registry, subject, settings) -> None:
+        with Node() as node:
+            settings.TICKETAUTH = {**settings.TICKETAUTH, "REDIS_URL": node.url}
+            kept, gone = opened(worker, subject), opened(worker, subject)
+            await are_listed(subject, kept + gone)
+            with node.paused():
+                worker.discard(gone[0])
+                for _ in range(1000):
+                    worker.discard(*opened(worker, subject))
+                await becomes(lambda: worker._failing)
+                await becomes(lambda: list(worker._changed) == [kept[0].socket.connection_id])
+            await are_listed(subject, kept)
+
+    async def test_what_closed_in_an_outage_leaves_its_place_after_it(
+        self, worker: Registry, subject, settings
+    ) -> None:
+        with Node() as node:
+            settings.TICKETAUTH = {**settings.TICKETAUTH, "REDIS_URL": node.url}
+            sockets = opened(worker, subject, 3)
+            await are_listed(subject, sockets)
+            with node.paused():
+                for live in sockets:
+                    worker.discard(live)
+                await becomes(lambda: worker._failing and not worker._changed)
+            await over(worker)
+            assert await listed(subject) == set()
 
     async def test_a_fault_of_ours_is_not_the_end(
         self, worker: Registry, subject, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -101,6 +101,21 @@ async def test_the_last_one_out_leaves_nothing(heard: Listener, valkey: Redis) -
     assert (heard._groups, valkey.keys(f"{GROUPS}*")) == ({}, [])
 
 
+async def test_more_at_once_than_the_layer_has_connections(
+    heard: Listener, send, valkey: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pool has a hundred, of which those that publish need some."""
+    monkeypatch.setattr(listener, "JOIN_SECONDS", 60)
+    names = {Mailbox(): f"user.{number}" for number in range(400)}
+    await heard.join(first := Mailbox(), "everyone")
+    joining = [heard.join(mailbox, name, "everyone") for mailbox, name in names.items()]
+    await asyncio.gather(*joining, *(send("everyone", f"{number}") for number in range(50)))
+    assert {await next_frame(first) for _ in range(50)} == {str(number) for number in range(50)}
+    assert len(valkey.keys(f"{GROUPS}user.*")) == len(names)
+    await asyncio.gather(*(heard.leave(mailbox, name, "everyone") for mailbox, name in names.items()))
+    assert valkey.keys(f"{GROUPS}user.*") == []
+
+
 async def test_who_comes_while_another_leaves_is_in(heard: Listener, send) -> None:
     before = Mailbox()
     await heard.join(before, "a")
