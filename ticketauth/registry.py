@@ -93,6 +93,7 @@ class Registry:
         self._new: set[ConnectionId] = set()
         self._changed: dict[ConnectionId, LiveSocket] = {}
         self._due: deque[ConnectionId] = deque()
+        self._on_its_way: set[ConnectionId] = set()
         self._written: set[ConnectionId] = set()
         self._anew = True
         self._written_anew = 0.0
@@ -128,9 +129,15 @@ class Registry:
             others.discard(live)
             if not others:
                 self._places.pop(place, None)
-        if self._live.pop(live.socket.connection_id, None):
-            self._new.discard(live.socket.connection_id)
+        key = live.socket.connection_id
+        if not self._live.pop(key, None):
+            return
+        if key in self._new and key not in self._on_its_way:
+            # Nobody has heard of it.
+            self._changed.pop(key, None)
+        else:
             self._change(live.socket)
+        self._new.discard(key)
 
     def look_now(self) -> None:
         """Somebody wants something ended: ask now, and not at the next heartbeat."""
@@ -209,7 +216,11 @@ class Registry:
             per_user=given.SOCKETS_PER_USER,
             per_address=given.SOCKETS_PER_ADDRESS,
         )
-        written = await store.write(worker, changes)
+        self._on_its_way = {change.socket.connection_id for change in changes}
+        try:
+            written = await store.write(worker, changes)
+        finally:
+            self._on_its_way = set()
         if written is None:
             self._anew = True
             return True
@@ -230,7 +241,8 @@ class Registry:
         if not self._due:
             self._due.extend(sorted(self._changed, key=lambda key: (key in self._live, key in self._new)))
         keys = [self._due.popleft() for _ in range(min(len(self._due), LARGEST_WRITE))]
-        return [Change(self._changed[key], key in self._live, key in self._new) for key in keys]
+        known = [key for key in keys if key in self._changed]
+        return [Change(self._changed[key], key in self._live, key in self._new) for key in known]
 
     def _note(self, change: Change, *, refused: bool) -> None:
         key = change.socket.connection_id
