@@ -89,6 +89,7 @@ class Registry:
     def __init__(self) -> None:
         self._name = secrets.token_hex(8)
         self._places: dict[Place, set[Live]] = {}
+        self._held: dict[Live, list[Place]] = {}
         self._live: dict[ConnectionId, Live] = {}
         self._new: set[ConnectionId] = set()
         self._changed: dict[ConnectionId, LiveSocket] = {}
@@ -108,9 +109,11 @@ class Registry:
         Raises:
             TooMany: Its user or address has as many on this worker alone as there may be on all.
         """
-        places = [(place, limit) for place, limit in _places(live.socket) if limit]
+        places = list(_places(live.socket))
         if any(len(self._places.get(place, ())) >= limit for place, limit in places):
             raise _too_many()
+        if places:
+            self._held[live] = [place for place, _ in places]
         for place, _ in places:
             self._places.setdefault(place, set()).add(live)
 
@@ -124,11 +127,10 @@ class Registry:
 
     def discard(self, live: Live) -> None:
         """It is over, or was not accepted. Returns at once, and may be called again."""
-        for place, _ in _places(live.socket):
-            others = self._places.get(place, set())
-            others.discard(live)
-            if not others:
-                self._places.pop(place, None)
+        for place in self._held.pop(live, ()):
+            self._places[place].discard(live)
+            if not self._places[place]:
+                del self._places[place]
         key = live.socket.connection_id
         if not self._live.pop(key, None):
             return
@@ -262,11 +264,11 @@ class Registry:
 
 
 def _places(socket: LiveSocket) -> Iterator[tuple[Place, int]]:
-    """Where a socket takes a place, and how many there are; 0 for any number."""
+    """Where a socket takes a place, and how many there are."""
     given = conf.current()
-    if socket.subject:
+    if socket.subject and given.SOCKETS_PER_USER:
         yield ("user", socket.issuer, socket.subject), given.SOCKETS_PER_USER
-    if socket.address:
+    if socket.address and given.SOCKETS_PER_ADDRESS:
         yield ("address", network_of(socket.address)), given.SOCKETS_PER_ADDRESS
 
 
