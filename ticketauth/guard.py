@@ -93,6 +93,7 @@ class Guard:
 
     __slots__ = (
         "_accepted",
+        "_closing",
         "_counted",
         "_counts_until",
         "_cut",
@@ -134,6 +135,7 @@ class Guard:
         self._stopped: set[asyncio.Task[Any]] = set()
         self._own: list[str] = []
         self._refused = 0
+        self._closing: asyncio.Task[None] | None = None
         self._over_since = 0.0
         self._counted, self._counts_until = 0, 0.0
 
@@ -326,7 +328,7 @@ class Guard:
             self._said = True
             for sender in self._senders:
                 self._stop(sender)
-            _start(self._close())
+            self._closing = _start(self._close())
 
     def cut(self, refusal: Refusal) -> None:
         """End it where its peer reads nothing: no close frame comes through, and no answer to one."""
@@ -347,6 +349,11 @@ class Guard:
             return False
         self._stopped.discard(task)
         return not task.uncancel()
+
+    async def closed(self) -> None:
+        """Wait until its end was said: servers close without a word when the consumer returns before."""
+        if self._closing is not None and not self._cut:
+            await asyncio.wait([self._closing])
 
     async def _close(self) -> None:
         """Say so to the client: where the consumer has not accepted, by a status."""
@@ -383,10 +390,11 @@ class Guard:
         logs.event(level, name, {**known, **facts})
 
 
-def _start(said: Coroutine[Any, Any, None]) -> None:
+def _start(said: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     task = asyncio.create_task(said)
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
+    return task
 
 
 def _written(ends: float) -> str | None:

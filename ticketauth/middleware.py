@@ -85,6 +85,7 @@ class TicketAuthMiddleware:
         finally:
             guard.leave()
             (await hub.of_this_loop.get()).discard(guard)
+            await guard.closed()
 
     async def _open(self, scope: Scope, receive: Receive, send: Send) -> tuple[Scope, Guard] | None:
         """The inner application's scope and guard, or None where the client was refused, and told so."""
