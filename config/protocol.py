@@ -52,6 +52,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.tasks = self.consumers
         self.app = self._consume
         self._last_pong = b""
+        self._is_lost = False
         self._reads_since = -math.inf
         self._gone_timer: asyncio.TimerHandle | None = None
         self.logger = self.conn.logger = _log
@@ -68,6 +69,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
+        self._is_lost = True
         super().connection_lost(exc)
         if self._gone_timer is not None:
             self._gone_timer.cancel()
@@ -98,7 +100,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _gone_within(self, seconds: float) -> None:
         """Whatever the peer does: it may read nothing, so that what was written never leaves."""
         timer = self._gone_timer
-        if self.disconnected or (timer is not None and timer.when() <= self.loop.time() + seconds):
+        if self._is_lost or (timer is not None and timer.when() <= self.loop.time() + seconds):
             return
         if timer is not None:
             timer.cancel()
