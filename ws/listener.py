@@ -103,6 +103,7 @@ class Listener:
         self._starting = asyncio.Lock()
         self._asking = asyncio.Semaphore(MOST_ASKING)
         self._running: asyncio.Task[None] | None = None
+        self._failing = False
 
     async def join(self, mailbox: Mailbox, *names: str) -> None:
         """Put into a mailbox, from now on, what is published to some groups.
@@ -166,29 +167,36 @@ class Listener:
     async def _run(self) -> None:
         """Hear, and stay in the groups. When one fails, both begin anew."""
         pause: float = REJOIN_SECONDS
-        failing, own = False, asyncio.current_task()
+        own = asyncio.current_task()
         # redis-py swallows cancellations (before Python 3.12): who was stopped sees it here.
         while self._running is own:
-            hearing = asyncio.create_task(self._hear())
-            # Where joining fails first, nobody looks at it, and asyncio logs what nobody looks at.
-            hearing.add_done_callback(lambda hearing: hearing.cancelled() or hearing.exception())
             try:
-                while not (await asyncio.wait([hearing], timeout=pause))[0]:
-                    await self._enter_all()
-                    pause, failing = REJOIN_SECONDS, False
-                hearing.result()
+                await self._stay(pause)
             except (RedisError, OSError) as error:
-                if not failing:
+                if not self._failing:
                     _log.warning("events are not heard: %s", type(error).__name__)
-                failing = True
+                self._failing = True
             except Exception:  # noqa: BLE001 -- its sockets would hear nothing any more
                 _log.exception("events are not heard")
-            finally:
-                hearing.cancel()
-            for group in self._groups.values():
-                group.joined = False
-            await asyncio.sleep(PAUSE_SECONDS)
-            pause = 0
+            if self._running is own:
+                for group in self._groups.values():
+                    group.joined = False
+                await asyncio.sleep(PAUSE_SECONDS)
+                pause = 0
+
+    async def _stay(self, pause: float) -> None:
+        """Until it fails, or is stopped. After a pause, and from then on now and then, all groups are joined anew."""
+        own, hearing = asyncio.current_task(), asyncio.create_task(self._hear())
+        # Where joining fails first, nobody looks at it, and asyncio logs what nobody looks at.
+        hearing.add_done_callback(lambda hearing: hearing.cancelled() or hearing.exception())
+        try:
+            while self._running is own and not (await asyncio.wait([hearing], timeout=pause))[0]:
+                await self._enter_all()
+                pause, self._failing = REJOIN_SECONDS, False
+            if self._running is own:
+                hearing.result()
+        finally:
+            hearing.cancel()
 
     async def _hear(self) -> None:
         while True:
