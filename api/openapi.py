@@ -19,7 +19,7 @@ from rest_framework.renderers import BaseRenderer
 
 from ticketauth.contract.views import cache_control, may_read
 from ticketauth.exceptions import NotAuthenticated, Unavailable
-from ticketauth.openapi import Refusals, header
+from ticketauth.openapi import Refusals, no_store_headers
 from ticketauth.problems import CONTENT_TYPE
 
 from . import errors
@@ -94,7 +94,7 @@ log_in = extend_schema(
     description="User name and password become a login, with an access and a refresh token. Each login is its own.",
     request=Credentials,
     responses={200: OpenApiResponse(TokenPair, "Keep both.", [_PAIR]), **_LOGIN.responses},
-    parameters=[header("Cache-Control", 200), header("Referrer-Policy", 200), *_LOGIN.headers],
+    parameters=[*no_store_headers(200), *_LOGIN.headers],
     examples=[_CREDENTIALS],
 )
 refresh = extend_schema(
@@ -104,7 +104,7 @@ refresh = extend_schema(
     "seconds more, for a client that lost the answer; one that is older ends the login.",
     request=Refresh,
     responses={200: OpenApiResponse(TokenPair, "Replace both.", [_PAIR]), **_TOKEN.responses},
-    parameters=[header("Cache-Control", 200), header("Referrer-Policy", 200), *_TOKEN.headers],
+    parameters=[*no_store_headers(200), *_TOKEN.headers],
     examples=[_REFRESH],
 )
 log_out = extend_schema(
@@ -114,7 +114,7 @@ log_out = extend_schema(
     "any of the login's refresh tokens, an expired one too, and sent again.",
     request=Refresh,
     responses={204: OpenApiResponse(description="The login is over."), **_TOKEN.responses},
-    parameters=[header("Cache-Control", 204), header("Referrer-Policy", 204), *_TOKEN.headers],
+    parameters=[*no_store_headers(204), *_TOKEN.headers],
     examples=[_REFRESH],
 )
 
@@ -153,7 +153,7 @@ list_sessions = extend_schema(
         200: OpenApiResponse(Session(many=True), "The logins.", [OpenApiExample("one login", _SESSION)]),
         **_LIST.responses,
     },
-    parameters=[header("Cache-Control", 200), header("Referrer-Policy", 200), *_LIST.headers],
+    parameters=[*no_store_headers(200), *_LIST.headers],
 )
 end_session = extend_schema(
     operation_id="end_session",
@@ -163,7 +163,7 @@ end_session = extend_schema(
     responses={204: OpenApiResponse(description="The login is over."), **_END.responses},
     parameters=[
         OpenApiParameter("sid", {"type": "string", "pattern": "^[-a-zA-Z0-9_]+$"}, OpenApiParameter.PATH),
-        *(header("Cache-Control", 204), header("Referrer-Policy", 204)),
+        *no_store_headers(204),
         *_END.headers,
     ],
 )
@@ -174,7 +174,7 @@ revoke_all = extend_schema(
     tags=["sessions"],
     request=RevokeAll,
     responses={204: OpenApiResponse(description="They are over."), **_END_ALL.responses},
-    parameters=[header("Cache-Control", 204), header("Referrer-Policy", 204), *_END_ALL.headers],
+    parameters=[*no_store_headers(204), *_END_ALL.headers],
     examples=[OpenApiExample("all others", {"keep_current": True}, request_only=True)],
 )
 
@@ -198,7 +198,7 @@ list_connections = extend_schema(
         200: OpenApiResponse(Connection(many=True), "The sockets.", [OpenApiExample("one socket", _CONNECTION)]),
         **_LIST.responses,
     },
-    parameters=[header("Cache-Control", 200), header("Referrer-Policy", 200), *_LIST.headers],
+    parameters=[*no_store_headers(200), *_LIST.headers],
 )
 end_connection = extend_schema(
     operation_id="end_connection",
@@ -208,7 +208,7 @@ end_connection = extend_schema(
     responses={204: OpenApiResponse(description="It is about to be closed."), **_CLOSE.responses},
     parameters=[
         OpenApiParameter("connection_id", {"type": "string", "pattern": "^[-a-zA-Z0-9_]+$"}, OpenApiParameter.PATH),
-        *(header("Cache-Control", 204), header("Referrer-Policy", 204)),
+        *no_store_headers(204),
         *_CLOSE.headers,
     ],
 )

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import jwt
@@ -76,6 +76,12 @@ class Service:
         self.sockets.append(answer)
         return answer
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Leave nothing open."""
         self.http.close()
@@ -126,9 +132,8 @@ def _application() -> None:
 def service(transactional_db: None, valkey: Redis, uvicorn_server: int) -> Iterator[Service]:
     """The service, with an empty database, and an empty Valkey: no test counts what another has tried."""
     valkey.flushall()
-    service = Service(uvicorn_server)
-    yield service
-    service.close()
+    with Service(uvicorn_server) as service:
+        yield service
 
 
 @pytest.fixture

@@ -83,6 +83,11 @@ def header(name: str, *statuses: int) -> OpenApiParameter:
     )
 
 
+def no_store_headers(status: int) -> list[OpenApiParameter]:
+    """Those of an answer about somebody's credentials that is no refusal."""
+    return [header(name, status) for name in ("Cache-Control", "Referrer-Policy")]
+
+
 class Refusals:
     """What an endpoint refuses with, for `extend_schema`.
 

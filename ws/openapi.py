@@ -9,7 +9,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import exceptions as drf
 
 from ticketauth.exceptions import NotAuthenticated, Unavailable
-from ticketauth.openapi import Refusals, header
+from ticketauth.openapi import Refusals, no_store_headers
 
 from .serializers import LONGEST_NAME, LONGEST_TYPE, Publication
 
@@ -75,7 +75,7 @@ publish = extend_schema(
     tags=["events"],
     request=Publication,
     responses={202: OpenApiResponse(description="It was given to the channel layer."), **_REFUSALS.responses},
-    parameters=[header("Cache-Control", 202), header("Referrer-Policy", 202), *_REFUSALS.headers],
+    parameters=[*no_store_headers(202), *_REFUSALS.headers],
     examples=[
         OpenApiExample("to everyone", {"to": "everyone", "type": "news", "data": {"at": "noon"}}, request_only=True),
         OpenApiExample("to a user", {"to": {"user": "42"}, "type": "order.shipped", "data": 7}, request_only=True),

@@ -438,9 +438,8 @@ def test_every_documented_status_is_among_these_answers() -> None:
 
 
 def schemathesis(port: int, folder: Path, owner: User, *options: str) -> subprocess.CompletedProcess[str]:
-    service = Service(port)
-    bearer = f"Authorization: Bearer {service.login(owner)['access']}"
-    service.close()
+    with Service(port) as service:
+        bearer = f"Authorization: Bearer {service.login(owner)['access']}"
     program = str(Path(sys.executable).with_name("schemathesis"))
     address = f"http://127.0.0.1:{port}/api/openapi.json"
     good = {

@@ -61,9 +61,8 @@ def naive(node: Node, process: ServiceProcess) -> Iterator[NaiveProcess]:
 
 @pytest.fixture
 def service(process: ServiceProcess) -> Iterator[Service]:
-    service = Service(process.port)
-    yield service
-    service.close()
+    with Service(process.port) as service:
+        yield service
 
 
 @pytest.fixture(scope="module")
@@ -190,14 +189,13 @@ def test_r32_r33_everybody_is_told_to_come_back_in_time(
 
 
 def test_r32_the_naive_way_gives_out_what_was_not_stored_and_lets_in_anonymous(node: Node, naive: NaiveProcess) -> None:
-    client = Service(naive.port)
-    with refused(node):
-        issued = client.post("/api/tickets/")
+    with Service(naive.port) as client:
+        with refused(node):
+            issued = client.post("/api/tickets/")
+            with client.connect(f"{issued.text}") as socket:
+                assert (issued.status_code, socket.text()) == (201, "AnonymousUser")
         with client.connect(f"{issued.text}") as socket:
-            assert (issued.status_code, socket.text()) == (201, "AnonymousUser")
-    with client.connect(f"{issued.text}") as socket:
-        assert socket.text() == "AnonymousUser"
-    client.close()
+            assert socket.text() == "AnonymousUser"
 
 
 @pytest.mark.parametrize("fault", ["silent", "full"])
@@ -334,12 +332,11 @@ def test_r32_r33_the_event_loop_serves_on(process, service: Service, node: Node,
 
 
 def test_r33_the_naive_way_freezes_the_whole_worker(node: Node, naive: NaiveProcess) -> None:
-    client = Service(naive.port)
-    assert serves_on(naive)
-    with node.paused(), ThreadPoolExecutor(1) as pool:
-        pool.submit(client.post, "/api/tickets/")
-        assert slowest_of_a_hundred(naive.port, naive.pid) > 10 * STEADY
-    client.close()
+    with Service(naive.port) as client:
+        assert serves_on(naive)
+        with node.paused(), ThreadPoolExecutor(1) as pool:
+            pool.submit(client.post, "/api/tickets/")
+            assert slowest_of_a_hundred(naive.port, naive.pid) > 10 * STEADY
 
 
 # The database
@@ -422,26 +419,25 @@ def logged_in(service: Service) -> str:
 
 
 def everybody_is_told(process: ServiceProcess, fault: contextlib.AbstractContextManager[None]) -> None:
-    service = Service(process.port)
-    access = logged_in(service)
-    tickets = [service.ticket(access) for _ in range(6)]
-    with fault, process.logged() as lines:
-        told = at_once(*(ask for n in range(3) for ask in everything(service, access, tickets[2 * n : 2 * n + 2])))
-        ready = service.http.get("/readyz")
-        with pestered(service, access):
-            assert serves_on(process)
-    assert [seen(answer) for answer, _ in told] == [COME_BACK, COME_BACK, COME_BACK_BROWSER] * 3
-    assert statistics.median(seconds for _, seconds in told) < DATABASE
-    assert ready.status_code == 503
-    assert ready.text.startswith("database ")
-    assert "tickets ok\ncache ok\nchannels ok\n" in ready.text
-    until(lambda: is_back(service, access))
-    assert {told for told in decisions(lines) if told[2] == "database"} == {
-        ("handshake", "ERROR", "database"),
-        ("issue", "ERROR", "database"),
-    }
-    assert not [line for line in lines if "exc_info" in line]
-    service.close()
+    with Service(process.port) as service:
+        access = logged_in(service)
+        tickets = [service.ticket(access) for _ in range(6)]
+        with fault, process.logged() as lines:
+            told = at_once(*(ask for n in range(3) for ask in everything(service, access, tickets[2 * n : 2 * n + 2])))
+            ready = service.http.get("/readyz")
+            with pestered(service, access):
+                assert serves_on(process)
+        assert [seen(answer) for answer, _ in told] == [COME_BACK, COME_BACK, COME_BACK_BROWSER] * 3
+        assert statistics.median(seconds for _, seconds in told) < DATABASE
+        assert ready.status_code == 503
+        assert ready.text.startswith("database ")
+        assert "tickets ok\ncache ok\nchannels ok\n" in ready.text
+        until(lambda: is_back(service, access))
+        assert {told for told in decisions(lines) if told[2] == "database"} == {
+            ("handshake", "ERROR", "database"),
+            ("issue", "ERROR", "database"),
+        }
+        assert not [line for line in lines if "exc_info" in line]
 
 
 @pytest.mark.parametrize("fault", IN_A_FILE)
@@ -458,14 +454,13 @@ def test_r35_a_server_that_does_not_answer(
 
 def test_r35_no_thread_waits_for_ever(on_postgres: ServiceProcess, gate: Gate) -> None:
     """More outages than the library has threads for the database, each with a connection that never speaks again."""
-    service = Service(on_postgres.port)
-    access = logged_in(service)
-    for _ in range(THREADS + 1):
-        with gate.shut(forget=True):
-            assert service.post("/api/tickets/", token=access).status_code == 503
-        until(lambda: service.post("/api/tickets/", token=access).status_code == 201)
-    until(lambda: is_back(service, access))
-    service.close()
+    with Service(on_postgres.port) as service:
+        access = logged_in(service)
+        for _ in range(THREADS + 1):
+            with gate.shut(forget=True):
+                assert service.post("/api/tickets/", token=access).status_code == 503
+            until(lambda: service.post("/api/tickets/", token=access).status_code == 201)
+        until(lambda: is_back(service, access))
 
 
 def test_r35_a_plain_connection_does(postgres: Postgres, gate: Gate) -> None:
@@ -487,9 +482,8 @@ def test_r35_a_plain_connection_does(postgres: Postgres, gate: Gate) -> None:
 
 
 def test_r35_the_naive_way_freezes_the_whole_worker(process: ServiceProcess, naive: NaiveProcess) -> None:
-    client = Service(naive.port)
-    assert client.http.get("/user/").text == "owner"
-    with locked(process), ThreadPoolExecutor(1) as pool:
-        pool.submit(client.http.get, "/user/")
-        assert slowest_of_a_hundred(naive.port, naive.pid) > 10 * STEADY
-    client.close()
+    with Service(naive.port) as client:
+        assert client.http.get("/user/").text == "owner"
+        with locked(process), ThreadPoolExecutor(1) as pool:
+            pool.submit(client.http.get, "/user/")
+            assert slowest_of_a_hundred(naive.port, naive.pid) > 10 * STEADY

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ def workers(node: Node, transactional_db: None, settings) -> Iterator[Served]:
 
 @pytest.fixture
 def service(workers: Served) -> Iterator[Service]:
-    with closing(Service(workers.port)) as service:
+    with Service(workers.port) as service:
         yield service
 
 
@@ -141,7 +140,7 @@ def test_with_a_channel_for_each_socket_it_closes_all(node: Node, transactional_
     command = ("-m", "uvicorn", "tests.layered:application", "--port", str(port))
     layered = {"DJANGO_SETTINGS_MODULE": "tests.layered_settings", "LAYER_TIMEOUT": "none"}
     layered["LAYER"] = "channels_redis.core.RedisChannelLayer"
-    with served(*command, port=port, REDIS_URL=node.url, **layered), closing(Service(port)) as service:
+    with served(*command, port=port, REDIS_URL=node.url, **layered), Service(port) as service:
         sockets = [listening(service, owner) for _ in range(SOCKETS)]
         node.kill()
         for opened in sockets:

@@ -7,7 +7,6 @@ import os
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +47,7 @@ def process(node: Node) -> Iterator[ServiceProcess]:
 
 @pytest.fixture
 def service(process: ServiceProcess) -> Iterator[Service]:
-    with closing(Service(process.port)) as service:
+    with Service(process.port) as service:
         yield service
 
 
@@ -124,7 +123,7 @@ class TestR40:
 
     def test_a_peer_that_answers_no_ping_and_reads_nothing(self, node: Node) -> None:
         pings = {"PING_INTERVAL": str(PINGS), "PING_TIMEOUT": str(PINGS)}
-        with ServiceProcess(REDIS_URL=node.url, **pings) as process, closing(Service(process.port)) as service:
+        with ServiceProcess(REDIS_URL=node.url, **pings) as process, Service(process.port) as service:
             tokens = service.post("/api/token/", {"username": "owner", "password": PASSWORD}).json()
             socket = connected(service, tokens, receive_buffer=NARROW)
             stop_reading(socket)
@@ -137,7 +136,7 @@ class TestR40:
             "--ws", "websockets-sansio", REDIS_URL=node.url, DATABASE_URL=process.database_url,
             DJANGO_SETTINGS_MODULE="config.settings", REVOCATION_POLL=str(POLL),
         )  # fmt: skip
-        with stock, closing(Service(stock.port)) as service:
+        with stock, Service(stock.port) as service:
             tokens = service.post("/api/token/", {"username": "owner", "password": PASSWORD}).json()
             socket = connected(service, tokens, receive_buffer=NARROW)
             stop_reading(socket)

@@ -75,7 +75,7 @@ def crowd(
     token = str(logins.start(owner).access_token)
     with (
         serving(command, "tests.layered:application", environment) as port,
-        contextlib.closing(Service(port)) as service,
+        Service(port) as service,
     ):
         for _ in range(sockets):
             ready = service.connect(f"ticket_uuid={service.ticket(token)}", "/ws/events/").json()

@@ -49,7 +49,7 @@ def running(node: Node, workers: int = 1, seconds: float = SECONDS, **variables:
 @contextlib.contextmanager
 def client(process: Process) -> Iterator[tuple[Service, str]]:
     """Somebody who has logged in, and their token."""
-    with closing(Service(process.port)) as service:
+    with Service(process.port) as service:
         answer = service.post("/api/token/", {"username": "owner", "password": PASSWORD})
         yield service, answer.json()["access"]
 
@@ -283,7 +283,7 @@ def test_the_documented_lines_leave_in_order(node: Node, owner: User, server: st
     token = str(logins.start(owner).access_token)
     with (
         Process("-c", program, **project_environment(node.url, REFUSAL_PROFILE="denial")) as process,
-        closing(Service(process.port)) as service,
+        Service(process.port) as service,
     ):
         sockets = [service.connect(f"ticket_uuid={service.ticket(token)}", "/ws/hello/") for _ in range(20)]
         assert {socket.json()["hello"] for socket in sockets} == {owner.username}
@@ -306,7 +306,7 @@ def test_stock_uvicorn_closes_without_a_word(node: Node) -> None:
             "-m", "uvicorn", "config.asgi:application", "--port", "PORT", "--lifespan", "off",
             REDIS_URL=node.url, DATABASE_URL=ours.database_url, DJANGO_SETTINGS_MODULE="config.settings",
         )  # fmt: skip
-        with stock, closing(Service(stock.port)) as service:
+        with stock, Service(stock.port) as service:
             sockets = crowd(service, token, 20)
             signalled(stock)
             assert {(end.code, end.reason) for end in told(sockets)} <= {(1012, ""), (1006, "")}

@@ -73,9 +73,8 @@ def process(hole: Hole) -> Iterator[ServiceProcess]:
 
 @pytest.fixture
 def service(process: ServiceProcess) -> Iterator[Service]:
-    service = Service(process.port)
-    yield service
-    service.close()
+    with Service(process.port) as service:
+        yield service
 
 
 def _login(service: Service) -> dict[str, str]:
@@ -256,7 +255,7 @@ def test_a_worker_is_killed(process: ServiceProcess, tokens: dict[str, str], soc
     victim = _workers(process)[-1]
     os.kill(victim, signal.SIGKILL)
     # Not by a connection that the victim may have had.
-    with contextlib.closing(Service(process.port)) as anew:
+    with Service(process.port) as anew:
         _log_out(anew, tokens)
     began = time.monotonic()
     assert {_end(socket, CEILING) for socket in sockets} <= {4403, None}
@@ -307,11 +306,10 @@ def twin(its_hole: Hole) -> Iterator[Process]:
 
 @pytest.fixture
 def its_sockets(twin: Process) -> Iterator[list[Handshake]]:
-    service = Service(twin.port)
-    sockets = [service.connect() for _ in range(SOCKETS)]
-    assert [socket.text() for socket in sockets] == ["ready"] * SOCKETS
-    yield sockets
-    service.close()
+    with Service(twin.port) as service:
+        sockets = [service.connect() for _ in range(SOCKETS)]
+        assert [socket.text() for socket in sockets] == ["ready"] * SOCKETS
+        yield sockets
 
 
 def _are_open(sockets: list[Handshake]) -> bool:

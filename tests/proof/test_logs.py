@@ -46,9 +46,8 @@ def running(transactional_db: None) -> Iterator[Served]:
 @pytest.fixture
 def client(running: Served) -> Iterator[Service]:
     """A client of the running service."""
-    client = Service(running.port)
-    yield client
-    client.close()
+    with Service(running.port) as client:
+        yield client
 
 
 def session_of(user: User) -> str:
@@ -170,16 +169,15 @@ class TestR30:
 
     def test_nor_while_redis_is_down(self, owner: User) -> None:
         with Node() as node, served(REDIS_URL=node.url) as running:
-            client = Service(running.port)
-            walk = Walk(client, owner)
-            access = walk.login()["access"]
-            ticket = walk.ticket(access)
-            node.kill()
-            assert client.connect(f"ticket_uuid={ticket}").status == 503
-            assert client.post("/api/tickets/", token=access).status_code == 503
-            client.http.get("/readyz")
-            walk.sessions()
-            client.close()
+            with Service(running.port) as client:
+                walk = Walk(client, owner)
+                access = walk.login()["access"]
+                ticket = walk.ticket(access)
+                node.kill()
+                assert client.connect(f"ticket_uuid={ticket}").status == 503
+                assert client.post("/api/tickets/", token=access).status_code == 503
+                client.http.get("/readyz")
+                walk.sessions()
             lines = running.lines()
         assert any("redis_unreachable" in line for line in lines)
         assert told(lines, walk.secrets) == []
@@ -201,12 +199,10 @@ class TestR30:
 
     @pytest.mark.parametrize("style", ["json", "text"])
     def test_nobody_writes_a_line_of_their_own(self, owner: User, style: str) -> None:
-        with served(LOG_FORMAT=style) as running:
-            client = Service(running.port)
+        with served(LOG_FORMAT=style) as running, Service(running.port) as client:
             before = len(running.lines())
             inject(client)
             lines = running.lines()[before:]
-            client.close()
         assert sum("forged" in line for line in lines) > 30
         assert [line for line in lines if not one_line(line, style)] == []
 

@@ -33,9 +33,8 @@ def process(node: Node) -> Iterator[ServiceProcess]:
 
 @pytest.fixture
 def service(process: ServiceProcess) -> Iterator[Service]:
-    service = Service(process.port)
-    yield service
-    service.close()
+    with Service(process.port) as service:
+        yield service
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import random
 import time
@@ -62,17 +61,15 @@ def project_port(server: str, profile: str, node: Node, django_db_setup: None) -
 @pytest.fixture
 def service(service_port: int) -> Iterator[Service]:
     """The service, with its own profile: `auto`."""
-    service = Service(service_port)
-    yield service
-    service.close()
+    with Service(service_port) as service:
+        yield service
 
 
 @pytest.fixture
 def project(project_port: int) -> Iterator[Service]:
     """A project that uses the library alone, with either profile."""
-    project = Service(project_port)
-    yield project
-    project.close()
+    with Service(project_port) as project:
+        yield project
 
 
 @pytest.fixture
@@ -249,7 +246,7 @@ def test_r27_a_store_that_says_why_can_be_told(access: str, node: Node) -> None:
     environment = service_environment(node.url, STORE="tests.twins.TalkativeStore")
     with (
         serving(COMMANDS["uvicorn, websockets-sansio"], "config.asgi:application", environment) as port,
-        contextlib.closing(Service(port)) as service,
+        Service(port) as service,
     ):
         found = told_by_reason(service, access, node, None)
     assert found["spent"] != found["unknown"] != found["fenced"]

@@ -14,6 +14,7 @@ from playwright.sync_api import BrowserContext, Error, Page, Response
 from tests.browser.conftest import Browse
 from tests.browser.try_it.panel import Panel
 from tests.browser.try_it.parts import Parts
+from tests.conftest import Service
 
 REFUSALS = (
     r"^console: Failed to load resource: the server responded with a status of (401|403|404|409|429|503)",
@@ -152,3 +153,11 @@ def session_cookie(user: User, address: str) -> dict[str, Any]:
 def session(cookies_before: list[Any], address: str, owner: User) -> None:
     """The owner is logged in by session in this browser."""
     cookies_before.append(session_cookie(owner, address))
+
+
+@pytest.fixture
+def access_cookie(cookies_before: list[Any], address: str, owner: User, service: Service) -> str:
+    """An access token of the owner's, which this browser has in a cookie that no script may touch."""
+    access = service.login(owner)["access"]
+    cookies_before.append({**session_cookie(owner, address), "name": "access_token", "value": access})
+    return access

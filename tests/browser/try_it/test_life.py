@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
-from playwright.sync_api import BrowserContext, Page, Route, WebSocketRoute, expect
+from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
 from tests.browser.conftest import serious
 from tests.browser.try_it.conftest import Watch
@@ -216,11 +216,7 @@ class TestNoRenewal:
         expect(panel.button("Renew")).to_have_attribute("aria-disabled", "true")
         expect(panel.life).to_contain_text("the page holds no token to get a ticket with")
 
-    def test_with_a_cookie_that_no_script_can_read(
-        self, owner: User, service: Service, panel: Panel, context: BrowserContext
-    ) -> None:
-        theirs = service.login(owner)["access"]
-        context.add_cookies([{"name": "access_token", "value": theirs, "domain": "127.0.0.1", "path": "/"}])
+    def test_with_a_cookie_that_no_script_can_read(self, access_cookie: str, panel: Panel) -> None:
         panel.choose("Cookie JWT")
         expect(panel.root.locator(".try-cookie")).to_contain_text("The browser's own")
         panel.open()

@@ -247,10 +247,8 @@ class TestCookie:
         until(lambda: cookies(context) == [])
 
     def test_one_that_the_browser_has_is_used_and_stays(
-        self, owner: User, service: Service, panel: Panel, context: BrowserContext, page: Page, address: str
+        self, access_cookie: str, panel: Panel, context: BrowserContext
     ) -> None:
-        theirs = service.login(owner)["access"]
-        context.add_cookies([{"name": "access_token", "value": theirs, "domain": "127.0.0.1", "path": "/"}])
         panel.choose("Cookie JWT")
         expect(panel.root.locator(".try-cookie")).to_contain_text("The browser's own")
         panel.open()
@@ -258,7 +256,7 @@ class TestCookie:
         panel.choose("Ticket")
         panel.choose("Cookie JWT")
         expect(panel.root.locator(".try-cookie")).to_contain_text("The browser's own")
-        assert [cookie["value"] for cookie in cookies(context)] == [theirs]
+        assert [cookie["value"] for cookie in cookies(context)] == [access_cookie]
 
     def test_its_login_is_over(self, owner: User, service: Service, panel: Panel, context: BrowserContext) -> None:
         pair = service.login(owner)
