@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.contrib.auth import views as auth
@@ -22,6 +24,7 @@ from ticketauth.exceptions import NotAuthenticated
 from ticketauth.views import address_of
 from ticketauth.wire import CLOSES
 
+from .errors import too_many
 from .throttles import seconds_to_wait
 
 
@@ -77,9 +80,46 @@ class Logout(Page, auth.LogoutView):
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Log out."""
-        if request.user.is_authenticated:
-            _log("logout", request, request.user)
+        _log_logout(request)
         return super().post(request, *args, **kwargs)
+
+
+def another_login(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Another's login form, such as the admin's: under the limits of ours, and logged as it is."""
+
+    @functools.wraps(view)
+    def log_in(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method != "POST":
+            return view(request, *args, **kwargs)
+        seconds = seconds_to_wait(request)
+        if seconds is not None:
+            logs.refused("login", Throttled(), address_of(request))
+            return too_many(request, seconds)
+        response = view(request, *args, **kwargs)
+        if response.status_code == 302:
+            _log("login", request, request.user)
+        else:
+            logs.refused("login", NotAuthenticated("password"), address_of(request))
+        return response
+
+    return log_in
+
+
+def another_logout(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Another's logout, such as the admin's, logged as ours is."""
+
+    @functools.wraps(view)
+    def log_out(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method == "POST":
+            _log_logout(request)
+        return view(request, *args, **kwargs)
+
+    return log_out
+
+
+def _log_logout(request: HttpRequest) -> None:
+    if request.user.is_authenticated:
+        _log("logout", request, request.user)
 
 
 def _log(event: str, request: HttpRequest, user: Any) -> None:

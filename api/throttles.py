@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import unicodedata
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
 from ticketauth.address import network_of
 from ticketauth.views import address_of
-
-from .errors import too_many
 
 
 class LoginThrottle(SimpleRateThrottle):
@@ -55,14 +50,3 @@ def seconds_to_wait(request: HttpRequest) -> float | None:
     throttles = [LoginPerAddress(), LoginPerUser()]
     refused = [throttle for throttle in throttles if not throttle.allow_request(asked, None)]  # type: ignore[arg-type]
     return max(throttle.wait() or 1 for throttle in refused) if refused else None
-
-
-def throttled_login(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """A login form, such as the admin's, under the same limits."""
-
-    @functools.wraps(view)
-    def throttled(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        seconds = seconds_to_wait(request) if request.method == "POST" else None
-        return view(request, *args, **kwargs) if seconds is None else too_many(request, seconds)
-
-    return throttled

@@ -5,11 +5,12 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
-from api.throttles import throttled_login
+from api.pages import another_login, another_logout
 from ws.views import EventsView
 
 urlpatterns = [
-    path("admin/login/", throttled_login(admin.site.login)),
+    path("admin/login/", another_login(admin.site.login)),
+    path("admin/logout/", another_logout(admin.site.admin_view(admin.site.logout))),
     path("admin/", admin.site.urls),
     path("api/events/", EventsView.as_view(), name="publish"),
     path("", include("api.urls")),

@@ -275,7 +275,8 @@ class Guard:
             if self._over is not None:
                 return
             name = "replay" if refusal.reason == "replay" else "renew"
-            self._log(name, logging.WARNING, outcome="refused", reason=refusal.reason, **refusal.facts)
+            level = logging.ERROR if isinstance(refusal, Unavailable) else logging.WARNING
+            self._log(name, level, outcome="refused", reason=refusal.reason, **refusal.facts)
             await announce(ticket_refused, type(self), reason=refusal.reason, **facts)
             self._not_renewed(refusal)
             return

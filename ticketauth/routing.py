@@ -23,7 +23,7 @@ def resolves(application: Any, path: str) -> bool:
 
     Args:
         application: An ASGI application: routers, with middleware around and between them.
-        path: Decoded, without `root_path`.
+        path: Decoded, without `root_path`. In one spelling only, though Channels takes any number of slashes before it.
     """
     router = _router(application)
     if isinstance(router, ProtocolTypeRouter):
@@ -31,7 +31,7 @@ def resolves(application: Any, path: str) -> bool:
         return inner is not None and resolves(inner, path)
     if not isinstance(router, URLRouter):
         return True
-    rest = path.lstrip("/")
+    rest = path.removeprefix("/")
     return any(_route_resolves(route, rest) for route in router.routes)
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework import exceptions as drf
@@ -126,6 +127,8 @@ class TicketView(APIView):
                 request.user, request.auth = found
                 return identity_of(*found)
         if conf.current().GUEST_TICKETS:
+            # Known from here on: who asks for it must not authenticate once more, in the event loop.
+            request.user, request.auth = AnonymousUser(), None
             return GUEST
         raise NotAuthenticated("no_credential")
 

@@ -251,7 +251,7 @@ class TestR22:
         assert service.connect(f"ticket_uuid={ticket}", "/ws/%65vents/").accepted
 
     @pytest.mark.parametrize(
-        "path", ["/", "/ws/", "/ws/nowhere/", "/ws/echo", "/ws/echo//", "/WS/echo/", "/ws/echo/%0a"]
+        "path", ["/", "/ws/", "/ws/nowhere/", "/ws/echo", "/ws/echo//", "//ws/echo/", "/WS/echo/", "/ws/echo/%0a"]
     )
     def test_an_unknown_path_is_404_and_spends_nothing(
         self, service: Service, ticket: str, valkey: Redis, path: str

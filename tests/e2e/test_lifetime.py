@@ -188,7 +188,7 @@ class TestRenewal:
         assert _is_open(socket)
 
     def test_without_redis_it_is_refused_and_the_socket_stays(
-        self, service: Service, access: str, settings: Any, tmp_path: Any
+        self, service: Service, access: str, settings: Any, tmp_path: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         socket, ticket = _events(service, access), service.ticket(access)
         settings.TICKETAUTH = {**settings.TICKETAUTH, "REDIS_URL": f"unix://{tmp_path / 'nobody.sock'}?db=0"}
@@ -196,6 +196,8 @@ class TestRenewal:
         told = socket.json()
         assert (told["type"], told["code"], told["retry_after"]) == ("ticketauth.error", "unavailable", 2)
         assert _is_open(socket)
+        [record] = [record for record in caplog.records if record.getMessage().startswith("renew ")]
+        assert record.levelname == "ERROR"
 
     def test_where_the_subprotocol_was_not_chosen_it_is_the_consumers(self, service: Service, access: str) -> None:
         socket = _events(service, access, subprotocols=None)

@@ -163,6 +163,25 @@ def test_every_decision_is_logged(visitor: Visitor, settings, caplog: pytest.Log
         ("login", "refused", "throttled"),
     ]
     assert [records[2].sid, records[3].sid, records[4].sid] == [sids[0], sids[0], sids[1]]
+
+
+def test_so_it_is_at_the_admins_form(visitor: Visitor, owner: User, settings, caplog: pytest.LogCaptureFixture) -> None:
+    User.objects.filter(pk=owner.pk).update(is_staff=True)
+    caplog.set_level(logging.INFO, "ticketauth")
+    settings.LOGIN_RATE = "2/min"
+    for password in ("wrong", PASSWORD, PASSWORD):
+        form = {"csrfmiddlewaretoken": visitor.token(), "username": "owner", "password": password}
+        visitor.http.post("/admin/login/", data=form)
+    visitor.http.post("/admin/logout/", data={"csrfmiddlewaretoken": visitor.token()})
+    records: list[Any] = [record for record in caplog.records if record.name == "ticketauth"]
+    sid = Login.objects.get().sid
+    assert [(record.event, record.outcome, getattr(record, "reason", "") or record.sid) for record in records] == [
+        ("login", "refused", "password"),
+        ("login", "done", sid),
+        ("login", "refused", "throttled"),
+        ("logout", "done", sid),
+    ]
+    assert Login.objects.get().revoked_at is not None
     assert PASSWORD not in " ".join(repr(vars(record)) for record in records)
 
 

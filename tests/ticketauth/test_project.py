@@ -40,6 +40,10 @@ def choosy(request: Any, identity: Any) -> dict[str, Any]:
     raise ValidationError("Not today.")
 
 
+async def of_whom(request: Any, identity: Any) -> dict[str, Any]:
+    return {"of": request.user.get_username()}
+
+
 def bearer(user: User) -> dict[str, str]:
     return {"authorization": f"Bearer {logins.start(user).access_token}"}
 
@@ -64,6 +68,11 @@ class TestClaims:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "TICKET_CLAIMS": f"{__name__}.choosy"}
         answer = issue(owner)
         assert (answer.status_code, answer.json()["errors"]) == (400, {"non_field_errors": ["Not today."]})
+
+    def test_a_coroutine_may_ask_who_a_guest_is(self, transactional_db: None, settings) -> None:
+        claims = {"TICKET_CLAIMS": f"{__name__}.of_whom", "GUEST_TICKETS": True}
+        settings.TICKETAUTH = {**settings.TICKETAUTH, **claims}
+        assert Client().post("/api/tickets/", content_type="application/json").status_code == 201
 
     def test_too_many_are_a_fault_of_the_project(self, owner, settings) -> None:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "TICKET_CLAIMS": f"{__name__}.too_much"}

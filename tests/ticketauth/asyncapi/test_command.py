@@ -36,7 +36,8 @@ def test_the_service_is_at_the_first_public_url() -> None:
 
 @override_settings(TICKETAUTH={"PUBLIC_URLS": []})
 def test_without_one_it_is_the_development_servers() -> None:
-    assert yaml.safe_load(_printed())["servers"]["websocket"] | {"protocol": "ws", "host": "localhost:8000"}
+    server = yaml.safe_load(_printed())["servers"]["websocket"]
+    assert (server["protocol"], server["host"]) == ("ws", "127.0.0.1:8000")
 
 
 def test_it_is_where_one_says() -> None:
