@@ -13,6 +13,9 @@ from redis.retry import Retry
 from ticketauth.exceptions import Misconfigured
 from ticketauth.stores.server import Server
 
+GROUP_EXPIRY = 5 * 60
+"""Seconds until a worker that was killed is no member of a group any more. Who lives joins again every minute."""
+
 CHANNEL_CAPACITY = 1000
 """Messages that wait in Redis for a worker, each of 64 KiB at most. Further ones are lost: more than a burst."""
 
@@ -103,7 +106,7 @@ def channel_layer(url: str, server: Server, prefix: str) -> dict[str, Any]:
         host["socket_keepalive"] = True
     return {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
-        "CONFIG": {"hosts": [host], "prefix": prefix, "capacity": CHANNEL_CAPACITY},
+        "CONFIG": {"hosts": [host], "prefix": prefix, "capacity": CHANNEL_CAPACITY, "group_expiry": GROUP_EXPIRY},
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
+from websockets.frames import Frame
 
 _log = logging.getLogger("uvicorn.websocket")
 
@@ -17,6 +18,9 @@ _BAD = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\
 
 CLOSING_SECONDS = 8.0
 """That a connection lives on after its end was told or decided: two less than the ten that are promised."""
+
+MOST_PIECES = 64
+"""Of a message, before they are put together."""
 
 LEAVING_SECONDS = 1.0
 """The same when the server ends."""
@@ -27,7 +31,7 @@ def _whatever_origin(headers: Headers) -> None:
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's own, but for seven things.
+    """uvicorn's own, but for eight things.
 
     Two `Origin` headers reach the application, which refuses them by its own policy, with its own words and log line;
     the library in between would answer a bare 400. A handshake that was answered with an HTTP status counts as
@@ -40,6 +44,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     A consumer that is busy costs nobody their connection: uvicorn reads nothing while messages wait for it, not even
     the pongs, and would take their peer for gone.
+
+    A message in pieces takes as much memory as it holds: uvicorn keeps each piece for itself, and empty ones for ever.
 
     Attributes:
         consumers: The tasks of all sockets. uvicorn would wait for them, however busy they are, when it ends.
@@ -105,6 +111,17 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if timer is not None:
             timer.cancel()
         self._gone_timer = self.loop.call_later(seconds, self.transport.abort)
+
+    def eof_received(self) -> None:
+        """The peer has said its last, and perhaps reads no more either: asyncio waits until it has, and pings end."""
+        self._gone_within(CLOSING_SECONDS)
+        super().eof_received()
+
+    def handle_cont(self, event: Frame) -> None:
+        """Another piece of a message."""
+        super().handle_cont(event)
+        if len(self.frames) > MOST_PIECES:
+            self.frames = [b"".join(self.frames)]
 
     def handle_ping(self) -> None:
         """A pong; where the peer does not read, one for the last of its pings alone (RFC 6455 5.5.3)."""

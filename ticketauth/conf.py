@@ -118,8 +118,8 @@ class Settings:
         0, "Sockets that may be open from a client address (IPv6: a /64). `0`: any number."
     )
     SOCKET_IDLE: int = _setting(
-        0, "Seconds without a message from the client after which its socket is closed with 4401 (ASVS 7.3.1). `0`: "
-        "never; whether the client is there at all, the server's pings find out."
+        0, "Seconds without a message from the client, while its consumer waits for one, after which its socket is "
+        "closed with 4401 (ASVS 7.3.1). `0`: never; whether the client is there at all, the server's pings find out."
     )  # fmt: skip
     EXPIRY_NOTICE: int = _setting(
         60, "Seconds that `ticketauth.expiring` comes ahead of a socket's end. `0`: it does not come."

@@ -98,6 +98,7 @@ class Guard:
         "_counts_until",
         "_cut",
         "_extensions",
+        "_left",
         "_over",
         "_over_since",
         "_own",
@@ -126,7 +127,7 @@ class Guard:
         self.lifetime = Lifetime()
         self.connection_id, self.path, self.address = opening.connection_id, opening.path, opening.address
         self._receive, self._send, self._extensions = receive, send, extensions
-        self._accepted = self._speaks = self._cut = self._said = False
+        self._accepted = self._speaks = self._cut = self._said = self._left = False
         self._quiet_until = math.inf
         self._over: handshake.Answer | None = None
         self._registry: Registry | None = None
@@ -151,6 +152,7 @@ class Guard:
 
     def leave(self) -> None:
         """It is over, or was not let in: its place is free. May be called again."""
+        self._left = True
         if self._registry is not None:
             self._registry.discard(self)
 
@@ -222,6 +224,11 @@ class Guard:
             self._registry.opened(self)
 
     @property
+    def is_busy(self) -> bool:
+        """Whether its consumer does not listen just now: what the client sends waits in the server."""
+        return self._receiver is None
+
+    @property
     def sending(self) -> float:
         """Monotonic seconds since when a message waits for the client to read; infinite where none does."""
         return next(iter(self._senders.values()), math.inf)
@@ -280,7 +287,7 @@ class Guard:
             await announce(ticket_refused, type(self), reason=refusal.reason, **facts)
             self._not_renewed(refusal)
             return
-        if self._over is not None:
+        if self._is_over:
             return
         self._refused = 0
         self._log("renew", outcome="renewed")
@@ -290,20 +297,25 @@ class Guard:
     async def _live_on(self, ticket: Ticket) -> None:
         """As at the handshake: watched before the user is read, so that no revocation falls in between."""
         watching, before = await hub.of_this_loop.get(), self.identity
-        if self._over is not None:
+        if self._is_over:
             return
         watching.move(self, ticket.identity)
         try:
             standing = await users.read(ticket.identity)
             await permissions.check(standing.user, self.path)
         except BaseException as error:
-            if self._over is None:
+            if not self._is_over:
                 watching.move(self, before)
             if isinstance(error, NotAuthenticated):
                 raise hub.refusal_of(error.reason) from error
             raise
         self.lifetime.until(standing.expires_at)
         watching.time(self)
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether nobody is to watch it any more: its consumer may have gone while a task of it still renews."""
+        return self._over is not None or self._left
 
     def _not_renewed(self, refusal: Refusal) -> None:
         if isinstance(refusal, Forbidden):
@@ -380,11 +392,18 @@ class Guard:
         self._own.clear()
 
     async def _say(self, *messages: Message) -> None:
-        """What the server makes of a socket that is gone already is its own business."""
+        """What the server makes of a socket that is gone already is its own business.
+
+        Where it takes nothing, its peer reads nothing, and it may say nothing of that to the consumer, ever.
+        """
         with suppress(Exception):
-            async with asyncio.timeout(CLOSING_SECONDS):
-                for message in messages:
-                    await self._send(message)
+            try:
+                async with asyncio.timeout(CLOSING_SECONDS):
+                    for message in messages:
+                        await self._send(message)
+            except TimeoutError:
+                self._cut = True
+                self._stop(self._receiver)
 
     def _log(self, name: str, level: int = logging.INFO, **facts: Any) -> None:
         known = {"connection_id": self.connection_id, "user": self.identity.subject, "sid": self.identity.sid}

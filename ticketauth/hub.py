@@ -70,6 +70,11 @@ class Live(Protocol):
     lifetime: Lifetime
 
     @property
+    def is_busy(self) -> bool:
+        """Whether its consumer does not listen just now: nobody knows whether the client is silent."""
+        ...
+
+    @property
     def sending(self) -> float:
         """Monotonic seconds since when a message waits for the client to read; infinite where none does."""
         ...
@@ -231,7 +236,10 @@ class Hub:
         except (DatabaseError, TimeoutError) as error:
             _log.warning("live sockets cannot be checked: %s", type(error).__name__)
             return self._blind()
-        except Exception:  # noqa: BLE001 -- sockets would live on that nobody looks at
+        except (Exception, asyncio.CancelledError) as error:
+            # Sockets would live on that nobody looks at. Nor is a cancellation our end that did not mean us.
+            if isinstance(error, asyncio.CancelledError) and _is_stopped():
+                raise
             _log.exception("live sockets cannot be checked")
             return self._blind()
         self._answered = self._clock()
@@ -252,6 +260,8 @@ class Hub:
                 with _alone("a live socket cannot be cut"):
                     live.cut(TooMany("slow_reader"))
             elif live.lifetime.wakes_at <= now:
+                if live.is_busy:
+                    live.lifetime.heard = now
                 why = live.lifetime.over(now)
                 if why is not None and (why is not Ending.CREDENTIAL or not _goes_on(live.identity)):
                     self._end(live, NotAuthenticated(_REASONS[why]))
@@ -398,6 +408,11 @@ class Hub:
 def refusal_of(reason: str) -> Refusal:
     """What a socket is closed with whose user or login is read, and does not hold any more."""
     return NotAuthenticated(reason) if reason in _ENDED else Forbidden(reason)
+
+
+def _is_stopped() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _goes_on(identity: Identity) -> bool:

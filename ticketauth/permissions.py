@@ -98,6 +98,9 @@ async def _awaited(may_connect: Callable[[Any, str], Any], user: Any, path: str,
     try:
         async with asyncio.timeout(seconds):
             return _plain(await may_connect(user, path))
+    except asyncio.CancelledError as error:
+        # Where it means who asks, `gather` sees to that.
+        return _of_its_own(error)
     except Exception as error:  # noqa: BLE001 -- it is the answer
         return error
 
@@ -105,8 +108,17 @@ async def _awaited(may_connect: Callable[[Any, str], Any], user: Any, path: str,
 def _answer(may_connect: Callable[[Any, str], Any], user: Any, path: str) -> bool | Exception:
     try:
         return _plain(may_connect(user, path))
+    except asyncio.CancelledError as error:
+        return _of_its_own(error)
     except Exception as error:  # noqa: BLE001 -- it is the answer
         return error
+
+
+def _of_its_own(error: asyncio.CancelledError) -> RuntimeError:
+    """Such as that of a task which it shares with others: nobody meant who asks, and a loop of theirs is not to end."""
+    told = RuntimeError("MAY_CONNECT was cancelled from within")
+    told.__cause__ = error
+    return told
 
 
 def _plain(result: Any) -> bool | Exception:

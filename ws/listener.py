@@ -150,7 +150,9 @@ class Listener:
                     await self._add(group)
 
     async def _add(self, group: _Group) -> None:
-        await self._layer.group_add(group.name, self._channel)
+        # Each by itself: who waits for several goes when one of them fails, and the others would hold their locks.
+        async with asyncio.timeout(JOIN_SECONDS):
+            await self._layer.group_add(group.name, self._channel)
         group.joined = True
 
     async def _exit(self, group: _Group) -> None:
@@ -158,7 +160,7 @@ class Listener:
             async with group.lock:
                 if group.joined and not group.mailboxes:
                     group.joined = False
-                    async with self._asking:
+                    async with self._asking, asyncio.timeout(JOIN_SECONDS):
                         await self._layer.group_discard(group.name, self._channel)
         finally:
             if not group.mailboxes and self._groups.get(group.name) is group:
@@ -206,7 +208,7 @@ class Listener:
         # One after the other: there may be thousands, and nobody waits. Nor does this wait for its turn among sockets
         # that come: it would give up, and hear nothing until it begins anew.
         for group in list(self._groups.values()):
-            async with group.lock, asyncio.timeout(JOIN_SECONDS):
+            async with group.lock:
                 await self._add(group)
 
     def _deliver(self, message: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import threading
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from socket import SHUT_WR
 from typing import Any, ClassVar
 
 import pytest
@@ -18,9 +20,10 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
+from config.protocol import MOST_PIECES, WebSocketProtocol
 from tests.conftest import Forge, Service, in_a_server
 from tests.servers import until
-from tests.sockets import CLOSE, Handshake, handshake
+from tests.sockets import CLOSE, PING, PONG, Handshake, handshake
 from ticketauth import guard, logins
 from ticketauth.middleware import TicketAuthMiddlewareStack
 from ticketauth.models import Login
@@ -306,10 +309,12 @@ class Flood(AsyncWebsocketConsumer):
 
 
 @contextmanager
-def behind(consumer: Any, service: Service, access: str, subprotocols: str | None = None) -> Iterator[Handshake]:
+def behind(
+    consumer: Any, service: Service, access: str, subprotocols: str | None = None, protocol: Any = "websockets-sansio"
+) -> Iterator[Handshake]:
     """A socket of a consumer of one's own, under a server of one's own."""
     application = TicketAuthMiddlewareStack(consumer)
-    served = in_a_server(app=application, port=0, ws="websockets-sansio", lifespan="off")
+    served = in_a_server(app=application, port=0, ws=protocol, lifespan="off")
     target = f"/?ticket_uuid={service.ticket(access)}"
     with served as port, handshake(port, target, subprotocols=subprotocols) as socket:
         yield socket
@@ -412,6 +417,62 @@ async def _fill(send: Any) -> None:
     with suppress(ConnectionError):
         while True:
             await send({"type": "websocket.send", "bytes": b"\0" * 60_000})
+
+
+class Large(AsyncWebsocketConsumer):
+    """Sends more at once than a peer takes, and waits; says when it was told of the end."""
+
+    told: ClassVar[threading.Event]
+    sent: ClassVar[threading.Event]
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await self.send(bytes_data=b"\0" * 20_000_000)
+        self.sent.set()
+
+    async def disconnect(self, code: int) -> None:
+        self.told.set()
+
+
+def test_a_consumer_that_waits_hears_of_the_end_though_its_client_reads_nothing(
+    service: Service, access: str, owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "CLOSING_SECONDS", 1)
+    Large.told, Large.sent = threading.Event(), threading.Event()
+    with behind(Large.as_asgi(), service, access) as socket:
+        socket.send("go")
+        assert Large.sent.wait(10)
+        logins.end_all(owner)
+        assert Large.told.wait(15)
+
+
+def test_a_client_that_has_said_its_last_and_reads_nothing_is_gone(
+    service: Service, access: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody asks it for a pong any more."""
+    monkeypatch.setattr("config.protocol.CLOSING_SECONDS", 1)
+    Large.told, Large.sent = threading.Event(), threading.Event()
+    with behind(Large.as_asgi(), service, access, protocol=WebSocketProtocol) as socket:
+        socket.send("go")
+        assert Large.sent.wait(10)
+        socket.connection.shutdown(SHUT_WR)
+        assert Large.told.wait(15)
+
+
+def test_pieces_of_a_message_take_no_more_memory_than_they_hold(service: Service, access: str) -> None:
+    """Empty ones count for no limit, and come without end."""
+    socket = service.connect(f"ticket_uuid={service.ticket(access)}")
+    first, piece, letter, last = (bytes([code, 0x80 | len(text), *b"\0\0\0\0"]) + text for code, text in PIECES)
+    socket.connection.sendall(first + piece * 10_000 + letter * 1000 + piece * 10_000)
+    socket.send("", opcode=PING)
+    assert socket.frame()[0] == PONG
+    protocols = [one for one in gc.get_objects() if isinstance(one, WebSocketProtocol)]
+    assert 0 < max(len(one.frames) for one in protocols) <= MOST_PIECES
+    socket.connection.sendall(last)
+    assert socket.text() == "a" * 1000
+
+
+PIECES = [(0x01, b""), (0x00, b""), (0x00, b"a"), (0x80, b"")]
+"""Opcodes, the last with FIN, and what they hold."""
 
 
 def test_a_socket_that_ends_before_it_is_accepted_is_refused(service: Service, access: str, owner: User) -> None:

@@ -64,6 +64,24 @@ def change_password(user: User) -> None:
     user.save()
 
 
+class TestIdentitySaved:
+    def test_whose_it_was_is_out(self, owner: User, stranger: User) -> None:
+        identity = ForeignIdentity.objects.create(issuer=IDP, subject="u1", user=owner)
+        identity.save()
+        assert denied() == set()
+        identity.user = stranger
+        identity.save()
+        assert denied() == {(IDP, "u1", "")}
+
+    @pytest.mark.parametrize("changed", [{"subject": "u2"}, {"issuer": f"{IDP}/2"}])
+    def test_what_it_was_is_out(self, owner: User, changed: dict[str, str]) -> None:
+        identity = ForeignIdentity.objects.create(issuer=IDP, subject="u1", user=owner)
+        for name, value in changed.items():
+            setattr(identity, name, value)
+        identity.save()
+        assert denied() == {(IDP, "u1", "")}
+
+
 class TestUserSaved:
     @pytest.mark.parametrize("change", [deactivate, deactivate_that_field, change_password])
     def test_their_logins_are_over(self, owner: User, login: Login, bystander: Login, change: Callable) -> None:

@@ -33,6 +33,7 @@ class Socket:
         self.path = "/"
         self.lifetime = Lifetime()
         self.sending = math.inf
+        self.is_busy = False
         self.ended = asyncio.Event()
         self.refusal: Refusal | None = None
         self.was_cut = False
@@ -102,6 +103,24 @@ async def test_a_fault_of_ours_ends_no_watch(
     assert "live sockets cannot be checked" in caplog.text
 
 
+async def test_a_cancellation_that_nobody_meant_for_it_ends_no_watch(
+    monkeypatch: pytest.MonkeyPatch, over: set[Sid]
+) -> None:
+    asked = 0
+
+    async def standings(identities: Any) -> list[users.Standing | str]:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise asyncio.CancelledError
+        return ["login_revoked"] * len(identities)
+
+    monkeypatch.setattr(users, "standings", standings)
+    refusal = await _watched(Hub(), Socket())
+    assert refusal is not None
+    assert (asked, refusal.reason) == (2, "login_revoked")
+
+
 async def test_one_that_cannot_be_read_harms_nobody_else(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -119,6 +138,28 @@ async def test_one_that_cannot_be_read_harms_nobody_else(
     assert (refusal.close.code, refusal.reason) == (1013, "internal")
     assert not any(other.ended.is_set() for other in others)
     assert [record.message for record in caplog.records] == ["a live socket cannot be checked"]
+
+
+async def test_who_is_busy_is_not_idle(over: set[Sid], settings: Any) -> None:
+    """What the client sends meanwhile waits for the consumer."""
+    settings.TICKETAUTH = {**settings.TICKETAUTH, "SOCKET_IDLE": 1}
+    hub, busy, silent = Hub(), Socket("busy"), Socket("silent")
+    busy.is_busy = True
+    hub.add(busy)
+    hub.add(silent)
+    for socket in (busy, silent):
+        socket.lifetime.heard -= 1
+        socket.lifetime.settle()
+    async with asyncio.timeout(5):
+        await silent.ended.wait()
+    assert silent.refusal
+    assert (silent.refusal.reason, busy.ended.is_set()) == ("idle", False)
+    busy.is_busy = False
+    busy.lifetime.heard -= 1
+    busy.lifetime.settle()
+    async with asyncio.timeout(5):
+        await busy.ended.wait()
+    await hub.aclose()
 
 
 async def test_what_can_be_read_again_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

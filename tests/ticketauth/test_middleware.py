@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import path, re_path
 
-from ticketauth import logins, tickets
+from ticketauth import hub, logins, permissions, tickets
 from ticketauth import middleware as stacks
 from ticketauth.conf import store
 from ticketauth.exceptions import Misconfigured
@@ -23,6 +24,7 @@ from ticketauth.schemes.session import Session
 from ticketauth.schemes.ticket import TicketHeader, TicketQuery, TicketSubprotocol
 from ticketauth.testing import Refused, TicketCommunicator, connect, ticket_for
 from ticketauth.types import GUEST, Ticket
+from ticketauth.wire import SUBPROTOCOL
 
 GOOD = (b"origin", b"https://good.example")
 MIRROR = "/ws/mirror/"
@@ -44,6 +46,31 @@ async def status(application: Any, path: str = MIRROR, **kwargs: Any) -> int | N
 
 def access_token(user: User) -> str:
     return str(logins.start(user).access_token)
+
+
+async def test_who_still_renews_when_the_consumer_is_gone_is_watched_by_nobody(
+    owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renewing = asyncio.Event()
+
+    async def hangs(user: Any, path: str) -> None:
+        renewing.set()
+        await asyncio.Event().wait()
+
+    async def hasty(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
+        reading = asyncio.create_task(receive())
+        await renewing.wait()
+        reading.cancel()
+
+    application = TicketAuthMiddleware(hasty, [TicketQuery()])
+    async with connect(application, MIRROR, ticket=await ticket_for(owner), subprotocols=[SUBPROTOCOL]) as socket:
+        monkeypatch.setattr(permissions, "check", hangs)
+        await socket.send_json_to({"type": "ticketauth.renew", "ticket_uuid": await ticket_for(owner)})
+        await socket.wait()
+        await asyncio.sleep(0.05)
+    assert not list((await hub.of_this_loop.get())._all())
 
 
 class TestScope:

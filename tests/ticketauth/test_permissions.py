@@ -51,6 +51,15 @@ def fails_for_the_owner(user: Any, path: str) -> bool:
     return True
 
 
+def is_cancelled(user: Any, path: str) -> bool:
+    raise asyncio.CancelledError
+
+
+async def is_cancelled_asynchronously(user: Any, path: str) -> bool:
+    """As by a task which it shares with others, one of whom gave up."""
+    raise asyncio.CancelledError
+
+
 def gives_nothing(user: Any, path: str) -> None:
     return None
 
@@ -131,6 +140,20 @@ class TestAnswers:
         hanging = [permissions.answers([("ada", CHAT)]) for _ in range(permissions.THREADS + THREADS)]
         assert all(isinstance(answer, TimeoutError) for (answer,) in await asyncio.gather(*hanging))
         assert await query(lambda: 1, 5) == 1
+
+    @pytest.mark.parametrize("name", ["is_cancelled", "is_cancelled_asynchronously"])
+    async def test_a_cancellation_of_its_own_is_a_failure_and_stops_nobody(self, settings, name: str) -> None:
+        permit(settings, name)
+        (answer,) = await permissions.answers([("ada", CHAT)])
+        assert isinstance(answer, RuntimeError)
+
+    async def test_who_asks_can_be_stopped(self, settings) -> None:
+        permit(settings, "waits_at_the_mirror")
+        asking = asyncio.create_task(permissions.answers([("ada", MIRROR)]))
+        await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
 
     async def test_its_connection_is_closed(self, owner: User, settings) -> None:
         permit(settings, "is_member_by_a_connection_of_its_own")

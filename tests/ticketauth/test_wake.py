@@ -122,6 +122,17 @@ def test_what_ends_nothing_wakes_nobody(owner: User, heard: Heard) -> None:
     assert heard(0.0) is None
 
 
+def test_a_password_names_its_user_where_tokens_without_a_login_end_with_it(
+    owner: User, heard: Heard, settings: Any
+) -> None:
+    settings.SIMPLE_JWT = {**settings.SIMPLE_JWT, "CHECK_REVOKE_TOKEN": True}
+    owner.save(update_fields=["last_login"])
+    wake.flush()
+    assert heard(0.0) is None
+    change_password(owner)
+    assert heard(5.0) == f"\0{owner.pk}"
+
+
 def test_a_permission_names_its_user(owner: User, heard: Heard, settings: Any) -> None:
     ForeignIdentity.objects.create(issuer=IDP, subject="u1", user=owner)
     permissions.permissions_changed(owner)

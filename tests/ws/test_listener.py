@@ -168,6 +168,42 @@ async def test_a_connection_that_went_silent_is_given_up(monkeypatch: pytest.Mon
             await heard.aclose()
 
 
+class HalfSilent(RedisChannelLayer):
+    """After an outage: one connection is refused, and another is one that never answers again."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.is_back = False
+        self._never = asyncio.Event()
+
+    async def group_add(self, group: str, channel: str) -> None:
+        if self.is_back:
+            await super().group_add(group, channel)
+        elif group == "everyone":
+            await self._never.wait()
+        else:
+            raise ConnectionError
+
+
+async def test_one_that_is_refused_leaves_nothing_locked_by_one_that_is_silent(
+    send, valkey: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "JOIN_SECONDS", 0.3)
+    project = channel_layers.make_backend("default")
+    layer = HalfSilent(hosts=project.hosts, prefix=project.prefix)
+    heard, mailbox = Listener(layer), Mailbox()
+    with pytest.raises(ConnectionError):
+        await heard.join(mailbox, "user", "everyone")
+    layer.is_back = True
+    async with asyncio.timeout(10):
+        while not mailbox._frames:
+            with contextlib.suppress(TimeoutError):
+                await heard.join(mailbox, "user", "everyone")
+                await send("everyone", "back")
+                await asyncio.sleep(0.05)
+    await heard.aclose()
+
+
 def _layer_at(url: str) -> Any:
     return RedisChannelLayer(**addresses.channel_layer(url, Server.parse(url), "ticketauth-channels")["CONFIG"])
 

@@ -222,7 +222,7 @@ class SocketStore:
         for change in changes:
             entry = _packed(change.socket) if change.opened else b""
             told += [change.socket.connection_id, entry, change.socket.since, int(change.new)]
-            for index in self._indexes(change.socket):
+            for index in self._indexes(change.socket, worker):
                 if index:
                     keys.append(index)
                 told.append(len(keys) if index else 0)
@@ -271,10 +271,14 @@ class SocketStore:
         _, number = await self._client.run(_END, keys, [self._base, self._ends, _ms(INDEX_LIFE), *ids])
         return int(number)
 
-    def _indexes(self, socket: LiveSocket) -> tuple[str, str]:
-        """Of its user and of its address; empty where there is none."""
+    def _indexes(self, socket: LiveSocket, worker: Worker) -> tuple[str, str]:
+        """Of its user and of its address; empty where there is none.
+
+        That of an address is for its limit alone, which alone looks into it and drops what is over.
+        """
         user = self._index(socket.issuer, socket.subject) if socket.subject else ""
-        return user, self._client.key("address", network_of(socket.address)) if socket.address else ""
+        counts = socket.address and worker.per_address
+        return user, self._client.key("address", network_of(socket.address)) if counts else ""
 
     def _index(self, issuer: Issuer, subject: Subject) -> str:
         return self._client.key("user", f"{issuer} {subject}")

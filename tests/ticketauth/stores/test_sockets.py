@@ -137,8 +137,15 @@ async def test_what_is_not_as_it_was_left_is_noticed_and_nothing_is_written(stor
     assert len(await everybodys(store)) == 2
 
 
+async def test_addresses_that_nobody_counts_are_not_kept(topology: Topology, store: SocketStore, prefix: str) -> None:
+    """Nobody would drop from such a list what is over."""
+    await Scribe(store, per_user=1).open(socket_of(ADA))
+    kept = [key for node in topology.primaries for key in node.client.scan_iter(f"{{{prefix}}}:address:*")]
+    assert kept == []
+
+
 async def test_all_keys_are_in_one_slot_and_none_stays(topology: Topology, store: SocketStore, prefix: str) -> None:
-    worker, socket = Scribe(store), socket_of(ADA)
+    worker, socket = Scribe(store, per_address=2), socket_of(ADA)
     await worker.open(socket)
     await store.end([socket.connection_id])
     kept = [key for node in topology.primaries for key in node.client.scan_iter(f"{{{prefix}}}:*")]
