@@ -134,6 +134,7 @@ def _snake(error: Exception) -> str:
 async def _verify_ours(
     token: str, headers: Mapping[str, Any], token_type: str, *, verify_exp: bool = True
 ) -> dict[str, Any]:
+    _check_algorithm(headers, [simplejwt.api_settings.ALGORITHM])
     jti, type_claim = simplejwt.api_settings.JTI_CLAIM, simplejwt.api_settings.TOKEN_TYPE_CLAIM
     claims = _decode(
         token,
@@ -202,9 +203,10 @@ async def _verify_foreign(
     token: str, headers: Mapping[str, Any], issuer: Issuer, provider: Mapping[str, Any]
 ) -> Identity:
     """An identity provider's access token: RFC 9068 2.2 and 4, or the claim that the provider marks them with."""
+    algorithms = provider.get("ALGORITHMS", ["RS256"])
+    _check_algorithm(headers, algorithms)
     _check_kind(headers, provider)
     key = provider.get("KEY") or await key_set(provider["JWKS_URL"]).key(headers)
-    algorithms = provider.get("ALGORITHMS", ["RS256"])
     claims = _decode(
         token, key, algorithms, audience=provider["AUDIENCE"], issuer=issuer, required=["iss", "aud", "sub"]
     )
@@ -217,6 +219,12 @@ async def _verify_foreign(
         expires_at=claims["exp"],
         claims=claims if users.from_claims(issuer) else {},
     )
+
+
+def _check_algorithm(headers: Mapping[str, Any], algorithms: Sequence[str]) -> None:
+    """Before a key is asked for: the sets of keys remember theirs for each algorithm (RFC 8725 3.1)."""
+    if headers.get("alg") not in algorithms:
+        raise NotAuthenticated("token_invalid_algorithm")
 
 
 def _check_kind(headers: Mapping[str, Any], provider: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from django.contrib.sessions.backends.base import SessionBase
 from django.db import models, router, transaction
+from django.db.models.functions import Length
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from rest_framework_simplejwt import settings as simplejwt
@@ -25,6 +26,10 @@ from .types import OURS, Identity, Issuer, Sid, Subject
 
 SESSION_KEY = "ticketauth_sid"
 """Where a session keeps its `sid`: random, never the session key, which is a credential."""
+
+
+DERIVED_LENGTH = 64
+"""Characters of a `sid` that follows from a session's key. All others have fewer."""
 
 
 def start(user: Any, label: str = "") -> RefreshToken:
@@ -205,11 +210,13 @@ def _create(sid: str, session: SessionBase, user: Any, label: str) -> Login:
 def clear(now: datetime | None = None) -> int:
     """Delete the rows of logins that have expired, whether revoked or not. Returns how many.
 
-    A revoked row stays until its tokens have expired: a missing row refuses too, but says less in the log.
+    A revoked row stays until its tokens have expired: a missing row refuses too, but says less in the log. That of a
+    session which keeps no `sid` stays for ever: its session may live on, and would begin it anew.
     """
     count, before = 0, now or timezone.now()
+    expired = Login.objects.filter(expires_at__lt=before).alias(length=Length("pk")).exclude(length=DERIVED_LENGTH)
     # In parts: Django reads what it deletes.
-    while sids := list(Login.objects.filter(expires_at__lt=before).values_list("pk", flat=True)[:500]):
+    while sids := list(expired.values_list("pk", flat=True)[:500]):
         count += Login.objects.filter(pk__in=sids).delete()[0]
     return count
 

@@ -75,7 +75,16 @@ def _of_drf(exc: drf.APIException) -> dict[str, Any]:
         "detail": detail,
         "code": codes if isinstance(codes, str) else "invalid",
     }
-    return {**problem, "errors": errors} if errors is not None else problem
+    return problem if errors is None else {**problem, "errors": _encodable(errors)}
+
+
+def _encodable(told: Any) -> Any:
+    """What names a member of the sender's, who may have sent what no answer can carry: half a surrogate pair."""
+    if isinstance(told, Mapping):
+        return {_encodable(name): _encodable(value) for name, value in told.items()}
+    if isinstance(told, (list, tuple)):
+        return [_encodable(value) for value in told]
+    return str(told).encode("utf-8", "backslashreplace").decode()
 
 
 def _drf_headers(exc: drf.APIException) -> dict[str, str]:

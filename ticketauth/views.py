@@ -14,9 +14,11 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework import exceptions as drf
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from . import conf, logs, problems, routing, tickets
@@ -28,6 +30,9 @@ from .serializers import TicketRequest
 from .signals import announce, ticket_issued, ticket_refused
 from .stores.base import Limit
 from .types import GUEST, Identity, Ticket
+
+LONGEST_BODY = 65536
+"""Bytes of a request for a ticket."""
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -45,13 +50,14 @@ def address_of(request: HttpRequest) -> str:
 class TicketView(APIView):
     """Issues a ticket to whoever the authentication classes recognise.
 
-    A class of the project's own works here too; one that has `aauthenticate` does not cost a thread.
+    A class of the project's own works here too; one that has `aauthenticate` does not cost a thread. So do a subclass's
+    `permission_classes` and `throttle_classes`, in a thread.
     """
 
     http_method_names = ["post", "options"]
     authentication_classes: Sequence[type[BaseAuthentication]] = (BearerAuthentication, SessionLoginAuthentication)
-    permission_classes = ()
-    throttle_classes = ()
+    permission_classes: Sequence[type[BasePermission]] = ()
+    throttle_classes: Sequence[type[BaseThrottle]] = ()
     parser_classes = (JSONParser,)
     renderer_classes = (JSONRenderer,)
 
@@ -98,6 +104,7 @@ class TicketView(APIView):
     async def post(self, request: Request) -> Response:
         """Issue a ticket."""
         identity = await self._identify(request)
+        await self._check(request)
         address = address_of(request._request)
         ticket = Ticket(
             identity,
@@ -132,7 +139,17 @@ class TicketView(APIView):
             return GUEST
         raise NotAuthenticated("no_credential")
 
+    async def _check(self, request: Request) -> None:
+        """What a project's subclass asks beyond our own."""
+        if self.permission_classes:
+            await sync_to_async(self.check_permissions)(request)
+        if self.throttle_classes:
+            await sync_to_async(self.check_throttles)(request)
+
     def _path(self, request: Request) -> str:
+        # It is read in the event loop.
+        if len(request._request.body) > LONGEST_BODY:
+            raise drf.ParseError(f"The body is longer than {LONGEST_BODY} bytes.")
         body: Any = request.data
         path = self._member_path(body) if body is not None and body != {} else ""
         if not path and conf.current().TICKET_PATH_REQUIRED:

@@ -278,7 +278,7 @@ class TestInRedis:
         connect(service, tokens)
         end(service, tokens, told["connection_id"])
         found = keys(valkey)
-        assert {key.split(":")[1] for key in found} >= {"sockets", "workers", "user", "address"}
+        assert {key.split(":")[1] for key in found} >= {"sockets", "workers", "user", "ends"}
         assert all(left > 0 for left in found.values())
 
     def test_no_credential_is_in_it(self, service: Service, tokens: dict[str, str], valkey: Redis) -> None:

@@ -146,6 +146,15 @@ class TestAccessTokens:
         token = f"{signed}.{_base64url(signature)}"
         assert status(service, token) == 401
 
+    @pytest.mark.parametrize("algorithm", ["none", "PS256", "x" * 1000, None, []])
+    def test_no_key_is_asked_for_by_another_algorithm(self, service: Service, provider: Provider, algorithm) -> None:
+        assert status(service, provider.token()) == 201
+        known = len(issuers.key_set(provider.url)._built)
+        header = {"alg": algorithm, "typ": "at+jwt", "kid": "rsa"}
+        parts = [header, jwt.decode(provider.token(), options=UNVERIFIED)]
+        assert status(service, ".".join(_base64url(json.dumps(part).encode()) for part in parts) + ".") == 401
+        assert len(issuers.key_set(provider.url)._built) == known
+
     def test_the_providers_rules_do_not_make_our_own_tokens_pass_with_its_name(self, service: Service, forge) -> None:
         assert status(service, forge.token(iss=ISSUER)) == 401
 

@@ -452,6 +452,8 @@ class TestBody:
             (b'{"path": "/ws/echo/\\u0000"}', 400),
             (b'{"path": "/' + b"x" * 100_000 + b'"}', 400),
             (b"\xff\xfe", 400),
+            (b'{"\\ud800": 1}', 400),
+            (b'{"path": "/ws/echo/"}' + b" " * 70_000, 400),
             (b"null", 201),
             (b"{}", 201),
             (b"", 201),
@@ -464,6 +466,12 @@ class TestBody:
         assert answer.status_code == status, answer.text
         if status != 201:
             assert answer.headers["Content-Type"] == "application/problem+json"
+
+    def test_it_is_utf_8_whatever_it_says(self, service: Service, access: str) -> None:
+        """Others can be slow: punycode takes minutes for what is sent in a moment."""
+        headers = {"Authorization": f"Bearer {access}", "Content-Type": "application/json; charset=punycode"}
+        answer = service.http.post("/api/tickets/", content=b'{"path": "/ws/echo/"}', headers=headers)
+        assert answer.status_code == 201, answer.text
 
     def test_a_form_is_no_json(self, service: Service, access: str) -> None:
         headers = {"Authorization": f"Bearer {access}"}

@@ -12,6 +12,8 @@ from django.core.management import CommandError, call_command
 from django.test import AsyncClient, Client, RequestFactory
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import ValidationError
+from rest_framework.permissions import BasePermission
+from rest_framework.throttling import BaseThrottle
 
 from ticketauth import logins, testing
 from ticketauth.exceptions import Misconfigured
@@ -176,9 +178,19 @@ class KeyTicketView(TicketView):
     authentication_classes = (KeyAuthentication,)
 
 
+class Known(BasePermission):
+    def has_permission(self, request: Any, view: Any) -> bool:
+        return bool(User.objects.filter(pk=request.user.pk, is_staff=True).exists())
+
+
+class Never(BaseThrottle):
+    def allow_request(self, request: Any, view: Any) -> bool:
+        return False
+
+
 class TestOtherAuthentication:
-    def _post(self, **kwargs: Any) -> Any:
-        view: Any = KeyTicketView.as_view()
+    def _post(self, view_class: type[TicketView] = KeyTicketView, **kwargs: Any) -> Any:
+        view: Any = view_class.as_view()
         return async_to_sync(view)(RequestFactory().post("/", content_type="application/json", **kwargs))
 
     def test_a_class_of_the_projects_own(self, owner) -> None:
@@ -186,6 +198,20 @@ class TestOtherAuthentication:
 
     def test_nobody_without_it(self, owner) -> None:
         assert self._post().status_code == 401
+
+    def test_its_permissions_count(self, owner) -> None:
+        class StaffTicketView(KeyTicketView):
+            permission_classes = (Known,)
+
+        assert self._post(StaffTicketView, headers={"x-key": "owner"}).status_code == 403
+        User.objects.update(is_staff=True)
+        assert self._post(StaffTicketView, headers={"x-key": "owner"}).status_code == 201
+
+    def test_its_throttles_count(self, owner) -> None:
+        class ThrottledTicketView(KeyTicketView):
+            throttle_classes = (Never,)
+
+        assert self._post(ThrottledTicketView, headers={"x-key": "owner"}).status_code == 429
 
 
 class TestServers:

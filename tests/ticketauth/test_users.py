@@ -6,11 +6,13 @@ import asyncio
 import threading
 import time
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from channels.db import database_sync_to_async
 from django.contrib.auth.models import User
 from django.db import DatabaseError, connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework_simplejwt.utils import get_md5_hash_password
@@ -206,6 +208,25 @@ class TestStanding:
         monkeypatch.setattr(Batcher, "ask", lambda self, question: release.wait())
         with pytest.raises(Unavailable):
             await users.read(Identity(OURS, Subject(str(owner.pk))))
+
+
+async def test_but_for_that_of_a_session_which_would_begin_it_anew(owner: User, client: Client) -> None:
+    await database_sync_to_async(client.force_login)(owner)
+    session = client.session
+    identity = await database_sync_to_async(_without_a_kept_sid)(session, owner)
+    await database_sync_to_async(logins.end)(identity.sid)
+    past = timezone.now() - timedelta(days=1)
+    await Login.objects.aupdate(expires_at=past)
+    await database_sync_to_async(logins.clear)()
+    with pytest.raises(NotAuthenticated):
+        await database_sync_to_async(logins.of_session)(session, owner)
+
+
+def _without_a_kept_sid(session: Any, user: User) -> Identity:
+    """As before this app was installed."""
+    del session[logins.SESSION_KEY]
+    Login.objects.all().delete()
+    return logins.of_session(session, user)
 
 
 async def test_logins_that_are_over_are_cleared(login: Login, owner: User) -> None:
