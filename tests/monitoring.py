@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 from redis import Redis
 
-_BESIDE = re.compile(r"(HELLO|CLIENT|SELECT)\b|.*(ticketauth-channels|\}:sockets:)")
+_BESIDE = re.compile(r"(HELLO|CLIENT|SELECT)\b|.*(ticketauth-channels|\}:(sockets|channel):)")
 
 
 @contextmanager
 def commands(valkey: Redis) -> Iterator[list[str]]:
     """All commands that clients send meanwhile, but for greetings, for the channel layer's on the same server, and for
-    the registry's, which come beside the handshakes.
+    those of the registry and the wake, which come beside the handshakes.
 
     What a script does inside the server is no command of a client.
     """

@@ -106,7 +106,7 @@ def handshake(
     origin: str | None = None,
     subprotocols: str | None = None,
     cookie: str | None = None,
-    timeout: float = 5,
+    timeout: float = 30,
     receive_buffer: int = 0,
 ) -> Handshake:
     """Send an opening handshake (RFC 6455 4.1) and read the answer.

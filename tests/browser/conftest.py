@@ -29,6 +29,7 @@ _REPORT = "addEventListener('securitypolicyviolation', e => violated(`${e.violat
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """A browser for the tests of a file. No longer: an event loop runs in this thread meanwhile."""
+    playwright.expect.set_options(timeout=20_000)
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("There is no Chromium here.")
@@ -75,7 +76,7 @@ class Browse:
         given = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce", **options}
         context = self.browser.new_context(base_url=self.site, **given)
         self.contexts.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         context.expose_binding("violated", lambda _, what: self.complaints.append(f"CSP: {what}"))
         if given.get("java_script_enabled", True):
             context.add_init_script(_REPORT)

@@ -12,8 +12,6 @@ from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.usefixtures("owner")
 
-expect.set_options(timeout=20_000)
-
 
 def swagger_ui(browse: Browse, **options: Any) -> Any:
     """Swagger UI, drawn."""

@@ -44,16 +44,16 @@ def cookie(client: Client) -> str:
 
 class TestTime:
     def test_no_cookie_takes_long_to_read(self, service: Service) -> None:
-        began = time.monotonic()
+        began = time.process_time()
         service.connect(cookie='sessionid="' + '\\"' * 14_000 + '"', origin=GOOD)
-        assert time.monotonic() - began < 0.5
+        assert time.process_time() - began < 0.5
 
     @pytest.mark.parametrize("part", ["eyJ", "eyJa.", "ticket ", "password"])
     def test_no_address_takes_long_to_redact(self, part: str) -> None:
         """Its twin, an expression that looks for a JWT's dots by itself, takes 5 s for the first."""
-        began = time.monotonic()
+        began = time.thread_time()
         logs.redact(part * (60_000 // len(part)))
-        assert time.monotonic() - began < 2
+        assert time.thread_time() - began < 2
 
     def test_what_a_consumer_does_in_asgirefs_thread_holds_up_nobody(
         self, service: Service, owner: User, access: str

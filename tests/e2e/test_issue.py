@@ -222,12 +222,12 @@ class TestR6:
     """A short life, kept by the server."""
 
     @pytest.fixture(autouse=True)
-    def _two_seconds(self, settings) -> None:
-        settings.TICKETAUTH = {**settings.TICKETAUTH, "TICKET_TTL": 2}
+    def _five_seconds(self, settings) -> None:
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "TICKET_TTL": 5}
 
     def test_used_before_its_end_it_opens(self, service: Service, access: str, valkey: Redis) -> None:
         ticket = service.ticket(access)
-        _wait_until_left(valkey, 1000)
+        _wait_until_left(valkey, 4000)
         assert service.connect(f"ticket_uuid={ticket}").accepted
 
     def test_used_after_its_end_it_does_not(self, service: Service, access: str, valkey: Redis) -> None:
@@ -239,11 +239,11 @@ class TestR6:
         service.ticket(access)
         lives = [valkey.pttl(key) for key in valkey.scan_iter("{ticketauth}:t:*")]
         assert lives
-        assert all(0 < life <= 2000 for life in lives)
+        assert all(0 < life <= 5000 for life in lives)
 
 
 def _wait_until_left(valkey: Redis, milliseconds: int) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while max([valkey.pttl(key) for key in valkey.scan_iter("{ticketauth}:t:*")], default=-2) > milliseconds:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -277,12 +277,14 @@ class TestR7:
         service.connect(f"ticket_uuid={ticket}")
         keys = [key.decode() for key in valkey.scan_iter("{ticketauth}:*")]
         assert keys
-        assert all(re.fullmatch(r"\{ticketauth\}:[a-z]+:[0-9a-f]{64}", key) for key in keys)
+        # The worker's list of live sockets has its name.
+        kinds = r"\{ticketauth\}:([a-z]+:[0-9a-f]{64}|(sockets|ends):[0-9a-f]{16})"
+        assert all(re.fullmatch(kinds, key) for key in keys)
 
 
 def _everything(valkey: Redis) -> list[str]:
     keys = [key.decode() for key in valkey.scan_iter("{ticketauth}:*")]
-    return [*keys, *[repr(valkey.get(key)) for key in keys]]
+    return [*keys, *[repr(valkey.dump(key)) for key in keys]]
 
 
 def test_r8_an_answer_is_not_cacheable_and_gives_no_referrer(service: Service, access: str) -> None:

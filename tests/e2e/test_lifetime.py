@@ -69,7 +69,7 @@ class TestExpiring:
         assert 25 <= told["expires_in"] <= 30
 
     def test_it_comes_once(self, service: Service, forge: Forge) -> None:
-        socket = _by_token(service, forge.token(sid=..., exp=int(time.time()) + 3))
+        socket = _by_token(service, forge.token(sid=..., exp=int(time.time()) + 6))
         assert socket.json()["reason"] == "credential"
         assert socket.close_code()[0] == 4401
 
@@ -81,29 +81,33 @@ class TestExpiring:
         self, service: Service, tokens: dict[str, str], owner: User, settings: Any
     ) -> None:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "EXPIRY_NOTICE": 1}
-        Login.objects.filter(user=owner).update(expires_at=timezone.now() + timedelta(seconds=2))
+        Login.objects.filter(user=owner).update(expires_at=timezone.now() + timedelta(seconds=5))
         socket = _events(service, tokens["access"])
         assert service.post("/api/token/refresh/", {"refresh": tokens["refresh"]}).status_code == 200
-        time.sleep(2)  # Past the end that was known at the handshake.
+        time.sleep(5)  # Past the end that was known at the handshake.
         socket.send('{"type": "ping", "id": "1"}')
         assert socket.json()["type"] == "pong"
 
     def test_it_comes_ahead_of_the_greatest_age(self, service: Service, access: str, settings: Any) -> None:
-        settings.TICKETAUTH = {**settings.TICKETAUTH, "SOCKET_MAX_AGE": 2, "EXPIRY_NOTICE": 1}
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "SOCKET_MAX_AGE": 6, "EXPIRY_NOTICE": 5}
         socket = _events(service, access)
-        assert socket.json() == {"type": "ticketauth.expiring", "reason": "age", "expires_in": 1}
+        told = socket.json()
+        assert (told["type"], told["reason"]) == ("ticketauth.expiring", "age")
+        assert 0 < told["expires_in"] <= 5
         assert socket.close_code()[0] == 4401
 
     def test_it_comes_ahead_of_the_end_of_idleness(self, service: Service, access: str, settings: Any) -> None:
-        settings.TICKETAUTH = {**settings.TICKETAUTH, "SOCKET_IDLE": 2}
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "SOCKET_IDLE": 6}
         socket = _events(service, access)
-        assert socket.json() == {"type": "ticketauth.expiring", "reason": "idle", "expires_in": 1}
+        told = socket.json()
+        assert (told["type"], told["reason"]) == ("ticketauth.expiring", "idle")
+        assert 0 < told["expires_in"] <= 3
         assert _is_open(socket)
         assert socket.json()["reason"] == "idle"
         assert socket.close_code()[0] == 4401
 
     def test_who_does_not_speak_the_subprotocol_is_told_nothing(self, service: Service, forge: Forge) -> None:
-        socket = _by_token(service, forge.token(sid=..., exp=int(time.time()) + 2), subprotocols=None)
+        socket = _by_token(service, forge.token(sid=..., exp=int(time.time()) + 5), subprotocols=None)
         assert socket.close_code()[0] == 4401
 
 
@@ -113,7 +117,7 @@ class TestRenewal:
     ) -> None:
         # So that everybody is read again meanwhile, by the credential that counts now.
         settings.TICKETAUTH = {**settings.TICKETAUTH, "REVOCATION_SWEEP": POLL}
-        ends = int(time.time()) + 3
+        ends = int(time.time()) + 6
         socket = _by_token(service, forge.token(sid=..., exp=ends))
         assert socket.json()["type"] == "ticketauth.expiring"
         _renew(socket, service.ticket(forge.token(sid=..., exp=ends + 3600)))
@@ -131,7 +135,7 @@ class TestRenewal:
         assert [socket.json()["type"] for _ in range(2)] == ["ticketauth.renewed", "ticketauth.expiring"]
 
     def test_the_same_end_is_not(self, service: Service, forge: Forge) -> None:
-        token = forge.token(sid=..., exp=int(time.time()) + 4)
+        token = forge.token(sid=..., exp=int(time.time()) + 7)
         socket = _by_token(service, token)
         assert socket.json()["type"] == "ticketauth.expiring"
         _renew(socket, service.ticket(token))
@@ -139,11 +143,11 @@ class TestRenewal:
         assert socket.close_code()[0] == 4401
 
     def test_never_past_the_greatest_age(self, service: Service, access: str, settings: Any) -> None:
-        settings.TICKETAUTH = {**settings.TICKETAUTH, "SOCKET_MAX_AGE": 2, "EXPIRY_NOTICE": 0}
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "SOCKET_MAX_AGE": 6, "EXPIRY_NOTICE": 0}
         socket = _events(service, access)
         _renew(socket, service.ticket(access))
         told = socket.json()
-        assert datetime.fromisoformat(told["expires_at"]).timestamp() <= time.time() + 2
+        assert datetime.fromisoformat(told["expires_at"]).timestamp() <= time.time() + 6
         assert socket.close_code()[0] == 4401
 
     def test_the_ticket_is_spent(self, service: Service, access: str) -> None:
@@ -330,7 +334,7 @@ def flood(service: Service, access: str, settings: Any) -> Iterator[Handshake]:
 
 
 def test_a_consumer_whose_client_does_not_read_goes_on_and_hears_of_the_end(flood: Handshake) -> None:
-    flood.send("500")
+    flood.send("250")
     assert Flood.told.wait(15)
 
 
@@ -358,10 +362,13 @@ def test_what_waits_at_the_end_is_not_sent_after_it(flood: Handshake, owner: Use
 
 
 def _stuck() -> bool:
-    """The server takes no more: it is still at the same message a moment later."""
+    """The server takes no more: it is still at the same message some looks later."""
     before = Flood.at
-    time.sleep(0.3)
-    return Flood.at == before > 0
+    for _ in range(8):
+        time.sleep(0.2)
+        if Flood.at != before:
+            return False
+    return before > 0
 
 
 class Twice(AsyncWebsocketConsumer):
@@ -371,7 +378,7 @@ class Twice(AsyncWebsocketConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         async def many() -> None:
-            for _ in range(500):
+            for _ in range(100):
                 await self.send(bytes_data=b"\0" * 60_000)
 
         await asyncio.gather(*(many() for _ in range(5)))
@@ -475,7 +482,10 @@ PIECES = [(0x01, b""), (0x00, b""), (0x00, b"a"), (0x80, b"")]
 """Opcodes, the last with FIN, and what they hold."""
 
 
-def test_a_socket_that_ends_before_it_is_accepted_is_refused(service: Service, access: str, owner: User) -> None:
+def test_a_socket_that_ends_before_it_is_accepted_is_refused(
+    service: Service, access: str, owner: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "ticketauth")
     begun, go = threading.Event(), threading.Event()
 
     async def slow(scope: Any, receive: Any, send: Any) -> None:
@@ -488,7 +498,7 @@ def test_a_socket_that_ends_before_it_is_accepted_is_refused(service: Service, a
         begun.wait(20)
         logins.end_all(owner)
         connection.close()
-        time.sleep(3 * POLL)  # The hub sees it, and there is nothing to be seen of that.
+        until(lambda: "reason=login_revoked" in caplog.text)
         go.set()
 
     ending = threading.Thread(target=end)
@@ -520,7 +530,7 @@ class TestHostileRenewal:
 
     def test_a_renewal_that_fails_changes_nothing(self, service: Service, forge: Forge, settings: Any) -> None:
         """The socket goes on by its old credential, though the new one has ended."""
-        ends = int(time.time()) + 2
+        ends = int(time.time()) + 5
         ticket = service.ticket(forge.token(sid=..., exp=ends))
         socket = _by_token(service, forge.token(sid=..., exp=ends + 3600))
         time.sleep(max(0.0, ends + 0.1 - time.time()))

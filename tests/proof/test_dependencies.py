@@ -185,7 +185,7 @@ def test_r32_r33_everybody_is_told_to_come_back_in_time(
     assert ready.status_code == 503
     assert "database ok\ntickets " in ready.text
     assert "tickets ok" not in ready.text
-    assert is_back(service, access)
+    until(lambda: is_back(service, access))
 
 
 def test_r32_the_naive_way_gives_out_what_was_not_stored_and_lets_in_anonymous(node: Node, naive: NaiveProcess) -> None:
@@ -229,7 +229,7 @@ def test_r32_a_full_redis_gives_out_no_ticket_and_takes_those_that_are_out(
         assert service.connect(f"ticket_uuid={another}", "/ws/events/").close_code()[0] == 1013
     assert ("issue", "ERROR", "redis_full") in decisions([line for line in lines if "reason" in line])
     assert not [line for line in lines if "exc_info" in line]
-    assert is_back(service, access)
+    until(lambda: is_back(service, access))
 
 
 # Restarted
@@ -328,7 +328,7 @@ def pestered(service: Service, access: str) -> Iterator[None]:
 def test_r32_r33_the_event_loop_serves_on(process, service: Service, node: Node, access: str, fault: str) -> None:
     with FAULTS[fault](node), pestered(service, access):
         assert serves_on(process)
-    assert is_back(service, access)
+    until(lambda: is_back(service, access))
 
 
 def test_r33_the_naive_way_freezes_the_whole_worker(node: Node, naive: NaiveProcess) -> None:

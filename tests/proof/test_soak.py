@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import Service
-from tests.servers import Network, Sentinels, in_a_thread
+from tests.servers import Network, Sentinels, in_a_thread, until
 from tests.soak.trial import soak
 from ticketauth.stores.client import _SOCKET_SECONDS
 
@@ -48,8 +48,11 @@ def swallowed(request: pytest.FixtureRequest, service: Service, access: str, sen
     assert door
 
     def ticket(store: str) -> str:
-        settings.TICKETAUTH = {**settings.TICKETAUTH, "REDIS_URL": sentinels.url, "STORE": store}
+        rarely = {"REVOCATION_POLL": 60.0}
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "REDIS_URL": sentinels.url, "STORE": store, **rarely}
         assert service.connect(f"ticket_uuid={service.ticket(access)}").accepted
+        # Or the reply that is lost is that to the list of live sockets.
+        until(lambda: any(sentinels.primary.client.scan_iter("{ticketauth}:sockets:*")))
         ticket = service.ticket(access)
         door.lose_a_reply(request.param)
         return ticket

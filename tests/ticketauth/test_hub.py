@@ -355,12 +355,12 @@ async def test_a_flood_of_wakes_is_no_load_on_the_database(questions: list[async
     hub, loop = Hub(), asyncio.get_running_loop()
     hub.add(Socket())
     began = loop.time()
-    while loop.time() < began + 5 * SOONEST:
+    while loop.time() < began + 5 * SOONEST or len(questions) < 2:
         hub.look_now()
         for question in questions:
             question.set()
         await asyncio.sleep(0)
-    assert 2 <= len(questions) <= 6
+    assert len(questions) <= 1 + (loop.time() - began) / SOONEST
     await hub.aclose()
 
 

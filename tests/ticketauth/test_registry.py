@@ -96,10 +96,13 @@ async def worker() -> Any:
     await worker.aclose()
 
 
-async def test_many_that_open_and_close_together_are_one_call(worker: Registry, subject, valkey: Redis) -> None:
+async def test_many_that_open_and_close_together_are_one_call(
+    worker: Registry, subject, valkey: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # So that the server knows the script.
     sockets = opened(worker, subject)
     await are_listed(subject, sockets)
+    monkeypatch.setattr(registry, "GATHERING", 1.0)
     before = asyncio.all_tasks()
     with everything(valkey) as seen:
         for _ in range(99):

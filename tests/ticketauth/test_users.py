@@ -81,7 +81,8 @@ class TestQueries:
         assert await asyncio.gather(first, *others) == [number * 2 for number in range(51)]
         assert len(calls) <= 3
 
-    async def test_who_is_on_the_way_joins(self) -> None:
+    async def test_who_is_on_the_way_joins(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("ticketauth.batch.GATHERING", 10.0)
         assert await batches(5, turns=2) == [5]
 
     async def test_a_stream_of_newcomers_holds_up_nobody_for_long(self) -> None:
@@ -118,7 +119,7 @@ class TestQueries:
                 release.wait(10)
             return questions
 
-        batcher: Batcher[int, int] = Batcher(in_thread(read, 0.1))
+        batcher: Batcher[int, int] = Batcher(in_thread(read, 2))
         try:
             with pytest.raises(TimeoutError):
                 await batcher.ask(1)

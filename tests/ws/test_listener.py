@@ -151,12 +151,12 @@ async def _member(valkey: Redis) -> None:
 async def test_a_connection_that_went_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A firewall that has lost its state breaks nothing, and lets nothing through."""
     monkeypatch.setattr(listener, "REJOIN_SECONDS", 0.2)
-    monkeypatch.setattr(listener, "JOIN_SECONDS", 0.3)
     monkeypatch.setattr(listener, "PAUSE_SECONDS", 0.1)
     with Node() as node:
         async with Gate(node) as gate:
             heard, mailbox = Listener(_layer_at(gate.url)), Mailbox()
             await heard.join(mailbox, "a")
+            monkeypatch.setattr(listener, "JOIN_SECONDS", 0.3)
             with gate.shut(forget=True):
                 await asyncio.sleep(1)
             direct = _layer_at(node.url)

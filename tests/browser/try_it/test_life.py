@@ -59,17 +59,20 @@ class TestItsEnd:
     def test_of_a_credential_it_is_counted_down(self, token: Callable[[int], str], panel: Panel) -> None:
         panel.paste(token(30))
         panel.open()
-        expect(panel.life).to_contain_text(re.compile(r"Ends in\s*(30|29|28) s"))
+        expect(panel.life).to_contain_text(re.compile(r"Ends in\s*\d+ s"))
+        first = re.search(r"Ends in\s*(\d+) s", panel.life.inner_text())
+        assert first
         expect(panel.life).to_contain_text("Renew it with a fresh ticket.")
-        expect(panel.life).to_contain_text(re.compile(r"Ends in\s*2[0-7] s"))
+        expect(panel.life).not_to_contain_text(re.compile(rf"Ends in\s*{first[1]} s"))
+        expect(panel.life).to_contain_text(re.compile(r"Ends in\s*\d+ s"))
 
     def test_of_a_credential_it_is_explained(self, token: Callable[[int], str], panel: Panel) -> None:
-        panel.paste(token(3))
+        panel.paste(token(8))
         panel.open()
         panel.is_closed("(4401)", "Its login or token has ended, as announced.", "Get a new credential")
 
     def test_of_its_age(self, owner: User, panel: Panel, settings: Any) -> None:
-        settings.TICKETAUTH = {**settings.TICKETAUTH, "SOCKET_MAX_AGE": 3, "EXPIRY_NOTICE": 2}
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "SOCKET_MAX_AGE": 8, "EXPIRY_NOTICE": 6}
         panel.log_in_as_owner().open()
         expect(panel.life).to_contain_text("Open another with a new ticket, then close it.")
         panel.is_closed("(4401)", "It was open for as long as a socket may be")
@@ -78,7 +81,7 @@ class TestItsEnd:
         panel.open()
 
     def test_of_silence(self, owner: User, panel: Panel, settings: Any) -> None:
-        settings.TICKETAUTH = {**settings.TICKETAUTH, "SOCKET_IDLE": 3}
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "SOCKET_IDLE": 8}
         panel.log_in_as_owner().open()
         expect(panel.life).to_contain_text("Any message keeps it.")
         panel.send()

@@ -13,6 +13,9 @@ from ticketauth.stores.base import TicketStore
 from ticketauth.stores.memory import MemoryStore
 from ticketauth.stores.redis import RedisStore
 
+PATIENCE = 10.0
+"""Seconds that a call may take where what it does is looked at, and not how fast."""
+
 SERVERS = ["tcp", "unix", "password", "tls", "sentinels", "cluster"]
 
 
@@ -94,7 +97,7 @@ def make_store(request: pytest.FixtureRequest) -> Callable[[str], TicketStore]:
         return lambda prefix: MemoryStore()
     topology: Topology = request.getfixturevalue(request.param)
     # Fewer connections than the default: a proxy in this very process has to greet each over TLS.
-    return lambda prefix: RedisStore(topology.url, prefix=prefix, pool_size=10)
+    return lambda prefix: RedisStore(topology.url, prefix=prefix, pool_size=10, deadline=PATIENCE)
 
 
 @pytest.fixture

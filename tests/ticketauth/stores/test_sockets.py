@@ -9,15 +9,13 @@ from typing import Any
 import pytest
 
 from tests.servers import Sentinels, Topology, eventually
+from tests.ticketauth.stores.conftest import PATIENCE
 from ticketauth import registry
 from ticketauth.exceptions import Unavailable
 from ticketauth.registry import Registry
 from ticketauth.stores.client import Client
 from ticketauth.stores.sockets import Change, SocketStore, Worker, Written
 from ticketauth.types import OURS, ConnectionId, LiveSocket, Sid, Subject
-
-PATIENCE = 10.0
-"""Seconds that a call may take: what it does is looked at here, not how fast."""
 
 ADA, BOB = Subject("Ada Lovelace"), Subject("Bob")
 
