@@ -1,7 +1,6 @@
 /** What all panels of a page share: the document, what the server knows of this browser, and the one cookie. */
 
 import { load } from "./try-document.js";
-import { login } from "./try-login.js";
 import { learnName } from "./try-secrets.js";
 import { Server } from "./try-server.js";
 
@@ -21,7 +20,12 @@ export class Page {
     this.settled = Promise.resolve();
     this.isClearing = false;
     this.usesCookie = false;
-    this.cookieToken = "";
+    this.setBy = null;
+  }
+
+  /** Whose the cookie is; null where no script can know. */
+  get cookieLogin() {
+    return this.seen.cookie?.foreign ? null : this.setBy;
   }
 
   /** @returns {Promise<import("./try-server.js").Answer>} Of whichever request failed, or the last. */
@@ -50,18 +54,17 @@ export class Page {
     return seen.ok ? this.server.ticketBySession(url, path, signal) : seen;
   }
 
-  /** See that the browser sends a cookie: its own where it has one, else one with the token that is held. */
-  async provideCookie(signal) {
+  /** See that the browser sends a cookie: its own where it has one, else one with a login's token. */
+  async provideCookie(held, signal) {
     await this.settled;
     const answer = await this.refresh(signal);
     if (!answer.ok) return answer;
     const { sent, ours, foreign } = this.seen.cookie ?? {};
-    const token = login()?.token ?? "";
     this.usesCookie = true;
-    if (foreign || (sent && ours && (!token || token === this.cookieToken))) return answer;
-    if (!token) return { ok: false, status: 401, code: "no_token", detail: "", retryAfter: 0 };
-    const set = await this.server.setCookie(token, signal);
-    if (set.ok) this.cookieToken = token;
+    if (foreign || (sent && ours && (!held || held.token === this.setBy?.token))) return answer;
+    if (!held) return { ok: false, status: 401, code: "no_token", detail: "", retryAfter: 0 };
+    const set = await this.server.setCookie(held.token, signal);
+    if (set.ok) this.setBy = held;
     this.#note(set);
     return set;
   }
@@ -70,7 +73,7 @@ export class Page {
   clearCookie(anyway = false) {
     if (!anyway && !this.#mayClear()) return null;
     this.usesCookie = false;
-    this.cookieToken = "";
+    this.setBy = null;
     this.isClearing = true;
     this.settled = this.#clear();
     return this.settled;
