@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, cast
 
+import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from playwright.sync_api import BrowserContext, Page, Route, expect
@@ -201,6 +202,26 @@ def cookies(context: BrowserContext, name: str = "access_token") -> list[Any]:
     return [cookie for cookie in context.cookies() if cookie.get("name") == name]
 
 
+_STATE = "**/try/state/"
+
+_NEVER_READ = """() => {
+  const { json } = Response.prototype;
+  Response.prototype.json = function () {
+    if (!this.url.endsWith("/try/cookie/")) return json.call(this);
+    Response.prototype.json = json;
+    return new Promise(() => undefined);
+  };
+}"""
+
+
+def _set_without_an_answer(panel: Panel, page: Page, context: BrowserContext) -> None:
+    """The browser has the cookie, and the panel still reads what the server says to it."""
+    page.evaluate(_NEVER_READ)
+    panel.connect()
+    until(lambda: cookies(context))
+    panel.is_("Looking after the cookie…")
+
+
 class TestCookie:
     def test_the_server_sets_it(self, owner: User, panel: Panel, context: BrowserContext) -> None:
         panel.choose("Cookie JWT")
@@ -245,6 +266,62 @@ class TestCookie:
         panel.open()
         page.goto("about:blank")
         until(lambda: cookies(context) == [])
+
+    @pytest.mark.parametrize("cancelled", [False, True], ids=["while it is asked for", "after Cancel"])
+    def test_another_method_clears_what_nobody_waited_for(
+        self, owner: User, panel: Panel, page: Page, context: BrowserContext, cancelled: bool
+    ) -> None:
+        panel.choose("Cookie JWT")
+        panel.log_in_as_owner()
+        _set_without_an_answer(panel, page, context)
+        if cancelled:
+            panel.button("Cancel").click()
+            panel.is_refused("Cancelled")
+        panel.choose("Session cookie")
+        expect(panel.entries.filter(has_text="The cookie is cleared.")).to_be_visible()
+        assert cookies(context) == []
+
+    def test_a_page_that_goes_away_clears_what_nobody_waited_for(
+        self, owner: User, panel: Panel, page: Page, context: BrowserContext
+    ) -> None:
+        panel.choose("Cookie JWT")
+        panel.log_in_as_owner()
+        _set_without_an_answer(panel, page, context)
+        panel.button("Cancel").click()
+        page.goto("about:blank")
+        until(lambda: cookies(context) == [])
+
+    def test_nothing_is_cleared_where_nothing_was_set(self, owner: User, service: Service, panel: Panel) -> None:
+        pair = service.login(owner)
+        panel.choose("Cookie JWT")
+        panel.paste(pair["access"])
+        service.post("/api/token/logout/", {"refresh": pair["refresh"]})
+        panel.connect()
+        panel.is_refused("Your token has ended (HTTP 401)")
+        panel.choose("Session cookie")
+        panel.connect()
+        panel.is_closed("(4401)")
+        expect(panel.entries.filter(has_text="cleared")).to_have_count(0)
+
+    def test_an_answer_that_is_late_changes_nothing(self, owner: User, panel: Panel, page: Page) -> None:
+        late: list[tuple[Route, Any]] = []
+
+        def hold(route: Route) -> None:
+            late.append((route, route.fetch()))
+
+        panel.choose("Cookie JWT")
+        panel.log_in_as_owner()
+        page.route(_STATE, hold, times=1)
+        with page.expect_request(_STATE):
+            page.evaluate("() => dispatchEvent(new Event('focus'))")
+        panel.open()
+        ((route, answer),) = late
+        with page.expect_response(_STATE) as answered:
+            route.fulfill(response=answer)
+        answered.value.finished()
+        # Time to be read.
+        page.wait_for_timeout(200)
+        expect(panel.root.locator(".try-cookie")).to_contain_text("Set by this panel")
 
     def test_one_that_the_browser_has_is_used_and_stays(
         self, access_cookie: str, panel: Panel, context: BrowserContext

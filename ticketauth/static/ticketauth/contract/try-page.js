@@ -19,8 +19,11 @@ export class Page {
     this.panels = [];
     this.settled = Promise.resolve();
     this.isClearing = false;
+    /** Whether the browser may have the panel's cookie because of this page. */
     this.usesCookie = false;
     this.setBy = null;
+    /** Numbers of questions to the server: of the last one, and of the last whose answer counts. */
+    this.asked = this.answered = 0;
   }
 
   /** Whose the cookie is; null where no script can know. */
@@ -38,8 +41,11 @@ export class Page {
 
   /** Ask the server again: somebody may have logged in or out in another tab. */
   async refresh(signal) {
+    const number = (this.asked += 1);
     const answer = await this.server.state(signal);
-    if (answer.ok) {
+    // One that was overtaken says what was.
+    if (answer.ok && number > this.answered) {
+      this.answered = number;
       this.seen = answer.body;
       learnName(this.seen.names.ticket);
       learnName(this.seen.names.query);
@@ -60,10 +66,13 @@ export class Page {
     const answer = await this.refresh(signal);
     if (!answer.ok) return answer;
     const { sent, ours, foreign } = this.seen.cookie ?? {};
-    this.usesCookie = true;
+    this.usesCookie ||= Boolean(ours);
     if (foreign || (sent && ours && (!held || held.token === this.setBy?.token))) return answer;
     if (!held) return { ok: false, status: 401, code: "no_token", detail: "", retryAfter: 0 };
+    // Before the answer: the browser keeps what it brings, even where nobody waits for it any more.
+    this.usesCookie = true;
     const set = await this.server.setCookie(held.token, signal);
+    if (set.status >= 400) this.usesCookie = Boolean(ours);
     if (set.ok) this.setBy = held;
     this.#note(set);
     return set;
@@ -82,7 +91,7 @@ export class Page {
   /** The page goes away. */
   leave() {
     for (const panel of this.panels) panel.leave();
-    if (this.seen?.cookie?.ours && this.usesCookie) this.server.clearCookie();
+    if (this.usesCookie) this.server.clearCookie();
     this.usesCookie = false;
   }
 
@@ -95,11 +104,15 @@ export class Page {
   }
 
   #mayClear() {
-    return Boolean(this.seen?.cookie?.ours) && !this.panels.some(({ method }) => method === "cookie");
+    return (this.usesCookie || Boolean(this.seen?.cookie?.ours)) && !this.panels.some(({ method }) => method === "cookie");
   }
 
   #note(answer) {
-    if (answer.ok && this.seen) this.seen.cookie = { ...this.seen.cookie, ...answer.body };
+    if (answer.ok && this.seen) {
+      // What was asked before knows nothing of it.
+      this.answered = this.asked;
+      this.seen.cookie = { ...this.seen.cookie, ...answer.body };
+    }
     for (const panel of this.panels) panel.render();
   }
 }
