@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
@@ -113,6 +114,7 @@ class StateView(PanelView):
                 "user": user.get_username() if user is not None and user.is_authenticated else None,
                 "login_url": _login_url(),
                 "token_url": given.TOKEN_URL,
+                "username_field": get_user_model().USERNAME_FIELD,
                 "csrf_token": get_token(request),
                 "csrf_header": settings.CSRF_HEADER_NAME.removeprefix("HTTP_").replace("_", "-"),
                 "origin": {"value": own, "allowed": own in conf.origins().allowed},

@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
+from tests.browser.conftest import Browse
 from tests.browser.try_it.conftest import Watch, session_cookie
 from tests.browser.try_it.panel import Panel
 from tests.conftest import PASSWORD, Service
@@ -434,6 +435,18 @@ class TestLogin:
         panel.button("Log in").click()
         expect(panel.root.get_by_text("Too many attempts.")).to_be_visible()
         expect(panel.root.locator(".try-login .try-wait")).to_have_text(re.compile(r"Try again in \d+ s\."))
+
+    def test_by_what_the_user_model_calls_a_name(
+        self, owner: User, open_panel: Callable[..., Panel], browse: Browse, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # The service's own endpoint takes a user name all the same, and says so.
+        browse.expected.append(r"status of 400")
+        monkeypatch.setattr(User, "USERNAME_FIELD", "email")
+        panel = open_panel()
+        with panel.page.expect_request("**/api/token/") as asked:
+            panel.log_in("owner@example.com")
+        assert asked.value.post_data_json == {"email": "owner@example.com", "password": PASSWORD}
+        expect(panel.problems).to_contain_text(["The server refused (HTTP 400)."])
 
     def test_it_counts_for_every_panel_of_the_page(self, owner: User, panel: Panel, echo: Panel) -> None:
         panel.log_in()

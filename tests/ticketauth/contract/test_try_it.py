@@ -94,6 +94,11 @@ class TestState:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "JWT_COOKIE": "jwt", "TICKET_QUERY_PARAM": "t"}
         assert browser.state()["names"] == {"ticket": "t", "session": "sessionid", "cookie": "jwt", "query": "token"}
 
+    def test_what_the_user_model_calls_a_name(self, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert browser.state()["username_field"] == "username"
+        monkeypatch.setattr(User, "USERNAME_FIELD", "email")
+        assert browser.state()["username_field"] == "email"
+
     def test_where_to_log_in(self, browser: Browser, settings) -> None:
         settings.LOGIN_URL = "/login/?from=docs"
         assert browser.state()["login_url"] == "/login/?from=docs"
