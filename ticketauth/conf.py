@@ -158,7 +158,9 @@ class Settings:
         None, "Whether the page has a panel that connects. `None`: while Django's `DEBUG` is on."
     )
     TOKEN_URL: str = _setting(
-        "", "Path that turns `username` and `password` into an `access` token, for that panel. Empty: paste one."
+        "",
+        "Path that turns the user model's `USERNAME_FIELD` and `password` into an `access` token, for that panel. "
+        "Empty: paste one.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What the page shows, of an AsyncAPI document. Pure: no request, no settings."""
+"""What the page shows, of an AsyncAPI document. No request, no settings; of the project, `USERNAME_FIELD` alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from django.contrib.auth import get_user_model
 from django.utils.safestring import SafeString
 
 from ticketauth import wire
@@ -334,7 +335,8 @@ def page(document: Document, token_url: str = "") -> Page:
         document: AsyncAPI, as `ticketauth.asyncapi` makes it.
         token_url: Address that turns user name and password into an access token; empty where there is none.
     """
-    return replace(_Reader(document).page(), login=login(token_url) if token_url else None)
+    snippet = login(token_url, get_user_model().USERNAME_FIELD) if token_url else None
+    return replace(_Reader(document).page(), login=snippet)
 
 
 _TICKETS = "tickets"

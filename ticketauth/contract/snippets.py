@@ -154,9 +154,9 @@ def request(tickets: str, body: str) -> Snippet:
     return Snippet("bash", "curl", _bash_ticket(tickets, body))
 
 
-def login(token_url: str) -> Snippet:
+def login(token_url: str, username_field: str) -> Snippet:
     """User name and password become an access token."""
-    body = json.dumps({"username": "<user>", "password": "<password>"})
+    body = json.dumps({username_field: "<user>", "password": "<password>"})
     return Snippet("bash", "curl", _kept("ACCESS_TOKEN", token_url, (), body, "access"))
 
 

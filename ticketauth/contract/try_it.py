@@ -11,12 +11,13 @@ from urllib.parse import urlsplit
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware, get_token
 from django.shortcuts import resolve_url
-from django.urls import NoReverseMatch, Resolver404, get_script_prefix, path, resolve
+from django.urls import NoReverseMatch, Resolver404, get_script_prefix, path, resolve, reverse
 from django.utils.crypto import salted_hmac
 from django.utils.decorators import method_decorator
 from django.views import View
@@ -113,6 +114,7 @@ class StateView(PanelView):
                 "user": user.get_username() if user is not None and user.is_authenticated else None,
                 "login_url": _login_url(),
                 "token_url": given.TOKEN_URL,
+                "username_field": get_user_model().USERNAME_FIELD,
                 "csrf_token": get_token(request),
                 "csrf_header": settings.CSRF_HEADER_NAME.removeprefix("HTTP_").replace("_", "-"),
                 "origin": {"value": own, "allowed": own in conf.origins().allowed},
@@ -224,7 +226,7 @@ def _set(request: HttpRequest, folder: str) -> JsonResponse:
         "samesite": "Strict",
     }
     response.set_cookie(conf.current().JWT_COOKIE, token, path=folder, **shared)
-    response.set_cookie(MARKER, _mark(token), path=_here(request), **shared)
+    response.set_cookie(MARKER, _mark(token), path=_here(), **shared)
     return response
 
 
@@ -257,7 +259,7 @@ def _clear(request: HttpRequest, folder: str) -> JsonResponse:
     )
     if standing["ours"]:
         response.delete_cookie(conf.current().JWT_COOKIE, path=folder, samesite="Strict")
-        response.delete_cookie(MARKER, path=_here(request), samesite="Strict")
+        response.delete_cookie(MARKER, path=_here(), samesite="Strict")
     return response
 
 
@@ -268,7 +270,7 @@ def _standing_of_cookie(request: HttpRequest, folder: str) -> dict[str, bool]:
     """
     values, marks = _cookies(request, conf.current().JWT_COOKIE), set(_cookies(request, MARKER))
     ours = [value for value in values if _mark(value) in marks] if marks else []
-    unseen = bool(marks) and not request.path.startswith(folder)
+    unseen = bool(marks) and not _here().startswith(folder)
     # Another of the same name and a wider path may stand beside ours.
     return {"sent": bool(values) or unseen, "ours": bool(ours) or unseen, "foreign": len(ours) < len(values)}
 
@@ -283,8 +285,9 @@ def _mark(token: str) -> str:
     return salted_hmac("ticketauth.contract.try_it", token, algorithm="sha256").hexdigest()
 
 
-def _here(request: HttpRequest) -> str:
-    return posixpath.dirname(request.path.rstrip("/")) + "/"
+def _here() -> str:
+    # As the browser sees it: under ASGI `request.path` lacks a prefix that a proxy has taken away (FORCE_SCRIPT_NAME).
+    return posixpath.dirname(reverse("ticketauth_contract:try_cookie").rstrip("/")) + "/"
 
 
 def cookie_folder(contract: Mapping[str, Any]) -> str | None:

@@ -83,6 +83,11 @@ class Panel:
     def renew(self) -> None:
         self.button("Renew").click()
 
+    def cannot_renew(self, why: str) -> None:
+        """What is open, with a sentence that says why."""
+        expect(self.button("Renew")).to_have_attribute("aria-disabled", "true")
+        expect(self.life).to_contain_text(why)
+
     def is_(self, state: str) -> None:
         expect(self.status.locator(".try-state")).to_have_text(state)
 

@@ -6,15 +6,16 @@ import json
 import re
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.utils import timezone
-from playwright.sync_api import Page, Route, WebSocketRoute, expect
+from playwright.sync_api import BrowserContext, Page, Route, WebSocketRoute, expect
 
 from tests.browser.conftest import serious
-from tests.browser.try_it.conftest import Watch
+from tests.browser.try_it.conftest import Watch, session_cookie
 from tests.browser.try_it.panel import Panel
 from tests.browser.try_it.test_surface import tab_to
 from tests.conftest import Forge, Service
@@ -151,6 +152,93 @@ class TestRenewal:
         expect(panel.life).to_contain_text("Renewed until")
 
 
+class TestWhatItWasOpenedWith:
+    """It stays that, whatever is chosen or held later."""
+
+    def test_is_what_renews_it(self, session: None, panel: Panel) -> None:
+        panel.choose("User name and password")
+        panel.log_in_as_owner().open()
+        panel.change()
+        panel.choose("My session")
+        panel.renew()
+        expect(panel.life).to_contain_text("Renewed until")
+
+    def test_is_the_cookie_that_the_panel_set(self, owner: User, panel: Panel) -> None:
+        panel.choose("Cookie JWT")
+        panel.log_in_as_owner().open()
+        panel.change()
+        panel.button("Log out here").click()
+        panel.button("Disconnect").click()
+        # With the cookie that is still there.
+        panel.open()
+        panel.change()
+        panel.log_in_as_owner()
+        panel.cannot_renew("another login is held now")
+
+    def test_a_session_that_is_over_costs_no_token(
+        self, session: None, panel: Panel, page: Page, held: list[Route]
+    ) -> None:
+        panel.choose("User name and password")
+        panel.log_in_as_owner()
+        panel.choose("My session")
+        Session.objects.all().delete()
+        with page.expect_request("**/api/tickets/"):
+            panel.connect()
+        panel.choose("User name and password")
+        held[0].continue_()
+        panel.is_refused("Nobody is logged in by session (HTTP 401)")
+        panel.is_logged_in()
+
+    def test_is_whom_the_summary_names(
+        self, session: None, stranger: User, panel: Panel, page: Page, held: list[Route]
+    ) -> None:
+        panel.choose("User name and password")
+        panel.log_in("stranger")
+        panel.is_logged_in("stranger")
+        with page.expect_request("**/api/tickets/"):
+            panel.connect()
+        panel.choose("My session")
+        held[0].continue_()
+        panel.is_("Open")
+        panel.shows('"username": "stranger"')
+        expect(panel.root.locator(".try-brief")).to_contain_text("Ticket · stranger")
+
+    def test_a_guests_end_costs_no_token(self, owner: User, page: Page) -> None:
+        page.route("**/asyncapi.json", _for_guests)
+        page.route_web_socket("**/ws/events/*", _end_at_a_message)
+        page.reload()
+        panel = Panel(page).ready().log_in_as_owner()
+        panel.choose("None")
+        panel.open()
+        panel.send()
+        panel.is_closed("(4403)")
+        panel.choose("Ticket")
+        panel.is_logged_in()
+
+    @pytest.fixture
+    def held(self, page: Page) -> list[Route]:
+        """Requests for a ticket, which wait to be let through."""
+        held: list[Route] = []
+
+        def hold(route: Route) -> None:
+            held.append(route)
+
+        page.route("**/api/tickets/", hold)
+        return held
+
+
+def _for_guests(route: Route) -> None:
+    answer = route.fetch()
+    document = answer.json()
+    document["channels"]["events"]["x-anonymous"] = True
+    route.fulfill(response=answer, json=document)
+
+
+def _end_at_a_message(socket: WebSocketRoute) -> None:
+    socket.send('{"type": "ticketauth.ready"}')
+    socket.on_message(lambda message: socket.close(code=4403, reason="forbidden"))
+
+
 class TestNoRenewal:
     def test_while_redis_is_down(self, owner: User, panel: Panel, settings: Any, tmp_path: Any) -> None:
         panel.log_in_as_owner().open()
@@ -192,16 +280,38 @@ class TestNoRenewal:
         expect(panel.life).to_contain_text("Not renewed. The ticket was unknown, used or expired.")
         panel.is_("Open")
 
-    def test_of_another_user_it_ends_the_socket(self, owner: User, stranger: User, panel: Panel) -> None:
+    def test_of_another_user_it_ends_the_socket(
+        self, owner: User, strangers: dict[str, str], service: Service, panel: Panel, page: Page
+    ) -> None:
+        def answer(route: Route) -> None:
+            route.fulfill(json={"ticket_uuid": service.ticket(strangers["access"]), "expires_in": 30})
+
+        panel.log_in_as_owner().open()
+        page.route("**/api/tickets/", answer)
+        panel.renew()
+        panel.is_closed("(4403)", "The ticket of the renewal was another user's or another login's")
+        panel.is_logged_in()
+        page.unroute("**/api/tickets/")
+        panel.open()
+
+    @pytest.mark.parametrize("name", ["owner", "stranger"])
+    def test_with_another_login(self, owner: User, stranger: User, panel: Panel, name: str) -> None:
         panel.log_in_as_owner().open()
         panel.change()
         panel.button("Log out here").click()
-        panel.log_in("stranger")
-        panel.is_logged_in("stranger")
-        panel.renew()
-        panel.is_closed("(4403)", "The ticket of the renewal was another user's or another login's")
-        panel.is_logged_in("stranger")
+        panel.log_in(name)
+        panel.is_logged_in(name)
+        panel.cannot_renew("another login is held now")
+        panel.is_("Open")
+
+    def test_while_another_user_is_logged_in_by_session(
+        self, session: None, stranger: User, address: str, panel: Panel, context: BrowserContext
+    ) -> None:
         panel.open()
+        context.add_cookies([cast("Any", session_cookie(stranger, address))])
+        panel.renew()
+        panel.cannot_renew("another user is logged in by session now")
+        panel.is_("Open")
 
     def test_for_a_login_that_is_over(self, owner: User, service: Service, panel: Panel, settings: Any) -> None:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "REVOCATION_POLL": 30}
@@ -216,8 +326,7 @@ class TestNoRenewal:
         panel.log_in_as_owner().open()
         panel.change()
         panel.button("Log out here").click()
-        expect(panel.button("Renew")).to_have_attribute("aria-disabled", "true")
-        expect(panel.life).to_contain_text("the page holds no token to get a ticket with")
+        panel.cannot_renew("the page holds no token to get a ticket with")
 
     def test_with_a_cookie_that_no_script_can_read(self, access_cookie: str, panel: Panel) -> None:
         panel.choose("Cookie JWT")
@@ -228,8 +337,7 @@ class TestNoRenewal:
     def test_where_the_subprotocol_is_not_spoken(self, owner: User, panel: Panel, page: Page) -> None:
         page.evaluate("() => Object.defineProperty(WebSocket.prototype, 'protocol', { value: 'another' })")
         panel.log_in_as_owner().open()
-        expect(panel.button("Renew")).to_have_attribute("aria-disabled", "true")
-        expect(panel.life).to_contain_text("the application has chosen another subprotocol")
+        panel.cannot_renew("the application has chosen another subprotocol")
 
     def test_it_is_no_message_to_try(self, owner: User, panel: Panel, echo: Panel) -> None:
         expect(panel.root.get_by_label("Example", exact=True).locator("option")).to_have_text(["Ping"])

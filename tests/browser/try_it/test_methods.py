@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable
 from typing import Any, cast
 
+import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
+from tests.browser.conftest import Browse
 from tests.browser.try_it.conftest import Watch, session_cookie
 from tests.browser.try_it.panel import Panel
 from tests.conftest import PASSWORD, Service
@@ -201,6 +203,26 @@ def cookies(context: BrowserContext, name: str = "access_token") -> list[Any]:
     return [cookie for cookie in context.cookies() if cookie.get("name") == name]
 
 
+_STATE = "**/try/state/"
+
+_NEVER_READ = """() => {
+  const { json } = Response.prototype;
+  Response.prototype.json = function () {
+    if (!this.url.endsWith("/try/cookie/")) return json.call(this);
+    Response.prototype.json = json;
+    return new Promise(() => undefined);
+  };
+}"""
+
+
+def _set_without_an_answer(panel: Panel, page: Page, context: BrowserContext) -> None:
+    """The browser has the cookie, and the panel still reads what the server says to it."""
+    page.evaluate(_NEVER_READ)
+    panel.connect()
+    until(lambda: cookies(context))
+    panel.is_("Looking after the cookie…")
+
+
 class TestCookie:
     def test_the_server_sets_it(self, owner: User, panel: Panel, context: BrowserContext) -> None:
         panel.choose("Cookie JWT")
@@ -245,6 +267,62 @@ class TestCookie:
         panel.open()
         page.goto("about:blank")
         until(lambda: cookies(context) == [])
+
+    @pytest.mark.parametrize("cancelled", [False, True], ids=["while it is asked for", "after Cancel"])
+    def test_another_method_clears_what_nobody_waited_for(
+        self, owner: User, panel: Panel, page: Page, context: BrowserContext, cancelled: bool
+    ) -> None:
+        panel.choose("Cookie JWT")
+        panel.log_in_as_owner()
+        _set_without_an_answer(panel, page, context)
+        if cancelled:
+            panel.button("Cancel").click()
+            panel.is_refused("Cancelled")
+        panel.choose("Session cookie")
+        expect(panel.entries.filter(has_text="The cookie is cleared.")).to_be_visible()
+        assert cookies(context) == []
+
+    def test_a_page_that_goes_away_clears_what_nobody_waited_for(
+        self, owner: User, panel: Panel, page: Page, context: BrowserContext
+    ) -> None:
+        panel.choose("Cookie JWT")
+        panel.log_in_as_owner()
+        _set_without_an_answer(panel, page, context)
+        panel.button("Cancel").click()
+        page.goto("about:blank")
+        until(lambda: cookies(context) == [])
+
+    def test_nothing_is_cleared_where_nothing_was_set(self, owner: User, service: Service, panel: Panel) -> None:
+        pair = service.login(owner)
+        panel.choose("Cookie JWT")
+        panel.paste(pair["access"])
+        service.post("/api/token/logout/", {"refresh": pair["refresh"]})
+        panel.connect()
+        panel.is_refused("Your token has ended (HTTP 401)")
+        panel.choose("Session cookie")
+        panel.connect()
+        panel.is_closed("(4401)")
+        expect(panel.entries.filter(has_text="cleared")).to_have_count(0)
+
+    def test_an_answer_that_is_late_changes_nothing(self, owner: User, panel: Panel, page: Page) -> None:
+        late: list[tuple[Route, Any]] = []
+
+        def hold(route: Route) -> None:
+            late.append((route, route.fetch()))
+
+        panel.choose("Cookie JWT")
+        panel.log_in_as_owner()
+        page.route(_STATE, hold, times=1)
+        with page.expect_request(_STATE):
+            page.evaluate("() => dispatchEvent(new Event('focus'))")
+        panel.open()
+        ((route, answer),) = late
+        with page.expect_response(_STATE) as answered:
+            route.fulfill(response=answer)
+        answered.value.finished()
+        # Time to be read.
+        page.wait_for_timeout(200)
+        expect(panel.root.locator(".try-cookie")).to_contain_text("Set by this panel")
 
     def test_one_that_the_browser_has_is_used_and_stays(
         self, access_cookie: str, panel: Panel, context: BrowserContext
@@ -357,6 +435,18 @@ class TestLogin:
         panel.button("Log in").click()
         expect(panel.root.get_by_text("Too many attempts.")).to_be_visible()
         expect(panel.root.locator(".try-login .try-wait")).to_have_text(re.compile(r"Try again in \d+ s\."))
+
+    def test_by_what_the_user_model_calls_a_name(
+        self, owner: User, open_panel: Callable[..., Panel], browse: Browse, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # The service's own endpoint takes a user name all the same, and says so.
+        browse.expected.append(r"status of 400")
+        monkeypatch.setattr(User, "USERNAME_FIELD", "email")
+        panel = open_panel()
+        with panel.page.expect_request("**/api/token/") as asked:
+            panel.log_in("owner@example.com")
+        assert asked.value.post_data_json == {"email": "owner@example.com", "password": PASSWORD}
+        expect(panel.problems).to_contain_text(["The server refused (HTTP 400)."])
 
     def test_it_counts_for_every_panel_of_the_page(self, owner: User, panel: Panel, echo: Panel) -> None:
         panel.log_in()

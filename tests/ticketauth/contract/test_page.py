@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from django.contrib.auth.models import User
 from django.template.loader import render_to_string
 
 from ticketauth import wire
@@ -239,6 +240,14 @@ def test_a_login_is_shown_where_the_project_has_one() -> None:
     login = page(document(), "https://rooms.example/api/token/").login
     assert login
     assert "https://rooms.example/api/token/" in login.code
+    assert '"username": "<user>"' in login.code
+
+
+def test_a_login_asks_for_what_the_user_model_calls_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(User, "USERNAME_FIELD", "email")
+    login = page(document(), "https://rooms.example/api/token/").login
+    assert login
+    assert '{"email": "<user>", "password": "<password>"}' in login.code
 
 
 def test_of_nothing_nothing_is_shown() -> None:

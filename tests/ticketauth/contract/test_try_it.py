@@ -94,6 +94,11 @@ class TestState:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "JWT_COOKIE": "jwt", "TICKET_QUERY_PARAM": "t"}
         assert browser.state()["names"] == {"ticket": "t", "session": "sessionid", "cookie": "jwt", "query": "token"}
 
+    def test_what_the_user_model_calls_a_name(self, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert browser.state()["username_field"] == "username"
+        monkeypatch.setattr(User, "USERNAME_FIELD", "email")
+        assert browser.state()["username_field"] == "email"
+
     def test_where_to_log_in(self, browser: Browser, settings) -> None:
         settings.LOGIN_URL = "/login/?from=docs"
         assert browser.state()["login_url"] == "/login/?from=docs"
@@ -364,6 +369,42 @@ class TestAttacks:
     def test_many_brackets(self, browser: Browser) -> None:
         headers = {"Origin": browser.origin, "X-CSRFToken": browser.state()["csrf_token"]}
         assert browser.http.post(COOKIE, content="[" * 100_000, headers=headers).status_code == 400
+
+
+class Mounted(httpx.HTTPTransport):
+    """A proxy that takes the prefix `/app` away."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url.copy_with(path=request.url.path.removeprefix("/app"))
+        inner = httpx.Request(request.method, url, headers=request.headers, stream=request.stream)
+        return super().handle_request(inner)
+
+
+class TestBehindAPrefix:
+    @pytest.fixture
+    def browser(self, browser: Browser, settings) -> Browser:
+        settings.FORCE_SCRIPT_NAME = "/app"
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "PUBLIC_URLS": [f"{browser.origin}/app"]}
+        browser.http.close()
+        browser.http = httpx.Client(base_url=f"{browser.origin}/app", transport=Mounted(), timeout=10)
+        return browser
+
+    def test_the_panel_knows_its_cookie_again(self, browser: Browser, access: str) -> None:
+        browser.set(access)
+        assert browser.state()["cookie"] == {"path": "/app/ws/", "sent": True, "ours": True, "foreign": False}
+
+    def test_the_panel_sees_that_its_cookie_is_gone(self, browser: Browser, access: str) -> None:
+        browser.set(access)
+        browser.http.cookies.delete("access_token")
+        assert browser.state()["cookie"] == {"path": "/app/ws/", "sent": False, "ours": False, "foreign": False}
+
+    def test_the_panel_clears_its_cookie(self, browser: Browser, access: str) -> None:
+        browser.set(access)
+        assert browser.clear().status_code == 200
+        assert not {"access_token", MARKER} & set(browser.cookies())
+
+    def test_the_marker_is_sent_to_the_panel_alone(self, browser: Browser, access: str) -> None:
+        assert cookie_of(browser.set(access), MARKER)["path"] == "/app/ws/docs/try/"
 
 
 def test_behind_a_prefix_the_cookies_path_has_it() -> None:

@@ -200,7 +200,6 @@ export function explainLogin({ status, detail }) {
   return (
     {
       0: "The server cannot be reached.",
-      400: "User name and password are both needed.",
       401: "User name or password is wrong.",
       429: "Too many attempts.",
       503: "The server cannot log you in now: something that it needs is down.",

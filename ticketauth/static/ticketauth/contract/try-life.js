@@ -79,7 +79,7 @@ export class Life {
     this.asked = this.now();
   }
 
-  /** @param {Result} result */
+  /** @param {Result | null} result Null: it was not tried. */
   end(result) {
     this.waitsFor = "";
     this.result = result;

@@ -96,7 +96,8 @@ export class LoginView {
     if (!name || !password) return (name ? this.secret : this.name).control.focus();
     switchOff(this.button, true);
     say(this.button, "Logging in…");
-    const answer = await this.page.server.logIn(this.page.seen.token_url, name, password);
+    const { token_url: url, username_field: member } = this.page.seen;
+    const answer = await this.page.server.logIn(url, member, name, password);
     switchOff(this.button, false);
     say(this.button, "Log in");
     this.#loggedIn(answer, name);

@@ -50,6 +50,18 @@ export function forget() {
 /** Seconds that the token has left; null where nobody knows. */
 export const left = () => (held === null || held.ends === null ? null : Math.max(0, (held.ends - Date.now()) / 1000));
 
+/**
+ * @param {Held | null} one
+ * @param {Held | null} other
+ * @returns {boolean} Whether they are of one login, as far as tokens say. The server looks at the same at a renewal.
+ */
+export const isSameLogin = (one, other) => loginOf(one) === loginOf(other);
+
+function loginOf(one) {
+  const { iss, sub, user_id: id, sid } = claims(one?.token);
+  return JSON.stringify([iss, sub, id, sid]);
+}
+
 function tell() {
   for (const listener of listeners) listener();
 }

@@ -1,7 +1,6 @@
 /** What all panels of a page share: the document, what the server knows of this browser, and the one cookie. */
 
 import { load } from "./try-document.js";
-import { login } from "./try-login.js";
 import { learnName } from "./try-secrets.js";
 import { Server } from "./try-server.js";
 
@@ -20,8 +19,16 @@ export class Page {
     this.panels = [];
     this.settled = Promise.resolve();
     this.isClearing = false;
+    /** Whether the browser may have the panel's cookie because of this page. */
     this.usesCookie = false;
-    this.cookieToken = "";
+    this.setBy = null;
+    /** Numbers of questions to the server: of the last one, and of the last whose answer counts. */
+    this.asked = this.answered = 0;
+  }
+
+  /** Whose the cookie is; null where no script can know. */
+  get cookieLogin() {
+    return this.seen.cookie?.foreign ? null : this.setBy;
   }
 
   /** @returns {Promise<import("./try-server.js").Answer>} Of whichever request failed, or the last. */
@@ -34,8 +41,11 @@ export class Page {
 
   /** Ask the server again: somebody may have logged in or out in another tab. */
   async refresh(signal) {
+    const number = (this.asked += 1);
     const answer = await this.server.state(signal);
-    if (answer.ok) {
+    // One that was overtaken says what was.
+    if (answer.ok && number > this.answered) {
+      this.answered = number;
       this.seen = answer.body;
       learnName(this.seen.names.ticket);
       learnName(this.seen.names.query);
@@ -50,18 +60,20 @@ export class Page {
     return seen.ok ? this.server.ticketBySession(url, path, signal) : seen;
   }
 
-  /** See that the browser sends a cookie: its own where it has one, else one with the token that is held. */
-  async provideCookie(signal) {
+  /** See that the browser sends a cookie: its own where it has one, else one with a login's token. */
+  async provideCookie(held, signal) {
     await this.settled;
     const answer = await this.refresh(signal);
     if (!answer.ok) return answer;
     const { sent, ours, foreign } = this.seen.cookie ?? {};
-    const token = login()?.token ?? "";
+    this.usesCookie ||= Boolean(ours);
+    if (foreign || (sent && ours && (!held || held.token === this.setBy?.token))) return answer;
+    if (!held) return { ok: false, status: 401, code: "no_token", detail: "", retryAfter: 0 };
+    // Before the answer: the browser keeps what it brings, even where nobody waits for it any more.
     this.usesCookie = true;
-    if (foreign || (sent && ours && (!token || token === this.cookieToken))) return answer;
-    if (!token) return { ok: false, status: 401, code: "no_token", detail: "", retryAfter: 0 };
-    const set = await this.server.setCookie(token, signal);
-    if (set.ok) this.cookieToken = token;
+    const set = await this.server.setCookie(held.token, signal);
+    if (set.status >= 400) this.usesCookie = Boolean(ours);
+    if (set.ok) this.setBy = held;
     this.#note(set);
     return set;
   }
@@ -70,7 +82,7 @@ export class Page {
   clearCookie(anyway = false) {
     if (!anyway && !this.#mayClear()) return null;
     this.usesCookie = false;
-    this.cookieToken = "";
+    this.setBy = null;
     this.isClearing = true;
     this.settled = this.#clear();
     return this.settled;
@@ -79,7 +91,7 @@ export class Page {
   /** The page goes away. */
   leave() {
     for (const panel of this.panels) panel.leave();
-    if (this.seen?.cookie?.ours && this.usesCookie) this.server.clearCookie();
+    if (this.usesCookie) this.server.clearCookie();
     this.usesCookie = false;
   }
 
@@ -92,11 +104,15 @@ export class Page {
   }
 
   #mayClear() {
-    return Boolean(this.seen?.cookie?.ours) && !this.panels.some(({ method }) => method === "cookie");
+    return (this.usesCookie || Boolean(this.seen?.cookie?.ours)) && !this.panels.some(({ method }) => method === "cookie");
   }
 
   #note(answer) {
-    if (answer.ok && this.seen) this.seen.cookie = { ...this.seen.cookie, ...answer.body };
+    if (answer.ok && this.seen) {
+      // What was asked before knows nothing of it.
+      this.answered = this.asked;
+      this.seen.cookie = { ...this.seen.cookie, ...answer.body };
+    }
     for (const panel of this.panels) panel.render();
   }
 }

@@ -9,7 +9,7 @@ import { explain } from "./try-explain.js";
 import { RENEW, SUBPROTOCOL } from "./try-frames.js";
 import { Life } from "./try-life.js";
 import { LifeView } from "./try-life-view.js";
-import { forget, left, login, onLogin } from "./try-login.js";
+import { forget, isSameLogin, left, login, onLogin } from "./try-login.js";
 import { LogView } from "./try-log-view.js";
 import { LoginView } from "./try-login-view.js";
 import { isBusy } from "./try-machine.js";
@@ -45,6 +45,13 @@ const isSeen = (element) => {
   return top >= 0 && bottom <= innerHeight;
 };
 
+/**
+ * @typedef {object} Opener What a connection is made with. It stays that, whatever is chosen or logged in meanwhile.
+ * @property {boolean} bySession
+ * @property {string | null} user Who is logged in by session, where it is made with that.
+ * @property {import("./try-login.js").Held | null} login Whose token it is made with; null where it is none that the page knows.
+ */
+
 export class Panel {
   /**
    * @param {string} id The channel's.
@@ -59,7 +66,8 @@ export class Panel {
     this.method = possible.includes(method) ? method : possible[0] ?? "";
     this.ticket = null;
     this.life = null;
-    this.token = "";
+    /** @type {Opener} Of the latest attempt. */
+    this.opener = { bySession: false, user: null, login: null };
     this.hasConnected = false;
     this.isBrief = false;
     this.connection = new Connection({
@@ -144,34 +152,50 @@ export class Panel {
   }
 
   async #get(signal) {
+    const opener = this.#chosen();
+    this.opener = opener;
     if (this.method === "session") {
       await this.page.settled;
       return { ok: true };
     }
-    const answer = await (this.method === "cookie" ? this.page.provideCookie(signal) : this.#fetchTicket(signal));
-    this.#heed(answer, signal);
+    const byCookie = this.method === "cookie";
+    const answer = await (byCookie ? this.page.provideCookie(opener.login, signal) : this.#fetchTicket(opener, signal));
+    this.#heed(answer, opener, signal);
+    // Only now it is known whose cookie the browser has, and who is logged in by session.
+    if (byCookie) opener.login = this.page.cookieLogin;
+    else if (opener.bySession) opener.user = this.page.seen.user;
     return answer;
   }
 
-  /** A token that the server does not take is not shown to it again. */
-  #heed(answer, signal) {
-    if (answer.status === 401 && !this.#bySession && login() && !signal.aborted) forget();
+  /** @returns {Opener} By what is chosen and logged in now. */
+  #chosen() {
+    if (this.#bySession) return { bySession: true, user: this.page.seen.user, login: null };
+    return { bySession: false, user: null, login: this.method === "none" ? null : login() };
   }
 
-  async #fetchTicket(signal) {
+  /** A token that the server does not take is not shown to it again. One that came later stays. */
+  #heed(answer, opener, signal) {
+    if (answer.status === 401 && !signal.aborted) this.#dropToken(opener);
+  }
+
+  #dropToken(opener) {
+    if (opener.login && opener.login.token === login()?.token) forget();
+  }
+
+  async #fetchTicket(opener, signal) {
     const asked = performance.now();
-    const answer = await this.#askForTicket(signal);
+    const answer = await this.#askForTicket(opener, signal);
     if (!answer.ok || signal.aborted) return answer;
     this.ticket = new Ticket(answer.body.ticket_uuid, this.path.plain, answer.body.expires_in, asked);
     this.logView.log.note(`Ticket, good for ${answer.body.expires_in} s and for one connection.`);
     return answer;
   }
 
-  async #askForTicket(signal) {
+  async #askForTicket({ bySession, login: held }, signal) {
     const [url, path] = [ticketUrl(this.page.root), this.path.plain];
-    const answer = await (this.#bySession
+    const answer = await (bySession
       ? this.page.ticketBySession(url, path, signal)
-      : this.page.server.ticketByToken(url, path, login().token, signal));
+      : this.page.server.ticketByToken(url, path, held.token, signal));
     if (answer.ok) learn(answer.body.ticket_uuid);
     return answer;
   }
@@ -195,10 +219,14 @@ export class Panel {
     this.logView.log.note("Asking for a ticket to renew with.");
     this.render();
     this.renewing = new AbortController();
-    const answer = await this.#askForTicket(this.renewing.signal);
+    // The token that is held now may be a later one of the same login.
+    const asking = { ...this.opener, login: login() };
+    const answer = await this.#askForTicket(asking, this.renewing.signal);
     if (this.life !== life || this.state.name !== "open") return;
-    this.#heed(answer, this.renewing.signal);
-    if (answer.ok) {
+    if (!asking.bySession) this.#heed(answer, asking, this.renewing.signal);
+    // By asking, the page may have learned that another user is logged in by session. That user's ticket would end the socket.
+    if (answer.ok && this.whyNoRenewal) life.end(null);
+    else if (answer.ok) {
       life.sent();
       this.#transmit(JSON.stringify({ type: RENEW, ticket_uuid: answer.body.ticket_uuid }));
     } else life.end({ kind: "refused", answer });
@@ -207,23 +235,32 @@ export class Panel {
 
   /** Why the socket that is open cannot be renewed from here, or "". */
   get whyNoRenewal() {
-    const { page, method } = this;
+    const { page, method, opener } = this;
     if (!this.connection.speaks) return "It cannot be renewed: the application has chosen another subprotocol than ticketauth.v1.";
     if (!ticketUrl(page.root)) return "It cannot be renewed from here: this project has no ticket endpoint.";
     if (method === "none") return "It cannot be renewed from here: a ticket is somebody's, and this socket nobody's.";
-    if (!this.ticketView.mayAsk(this.#bySession ? "session" : "token")) return "It cannot be renewed from here: the ticket endpoint takes another credential.";
-    if (this.#bySession) return page.seen.user ? "" : "It cannot be renewed: nobody is logged in by session any more.";
-    if (method === "cookie" && page.seen.cookie?.foreign) return "It cannot be renewed from here: no script can read the browser's own cookie.";
+    if (!this.ticketView.mayAsk(opener.bySession ? "session" : "token")) return "It cannot be renewed from here: the ticket endpoint takes another credential.";
+    if (opener.bySession) return this.#whyNoRenewalBySession;
+    if (method === "cookie" && !opener.login) return "It cannot be renewed from here: no script can read the browser's own cookie.";
     if (!login()) return "It cannot be renewed from here: the page holds no token to get a ticket with.";
+    if (!isSameLogin(opener.login, login())) return "It cannot be renewed: another login is held now, and a socket stays with the login that opened it.";
     return left() === 0 ? "It cannot be renewed: the token has ended, and another login would be another's." : "";
+  }
+
+  get #whyNoRenewalBySession() {
+    const { user } = this.page.seen;
+    if (!user) return "It cannot be renewed: nobody is logged in by session any more.";
+    const opened = this.opener.user ?? user;
+    return user === opened ? "" : "It cannot be renewed: another user is logged in by session now, and a socket stays with the login that opened it.";
   }
 
   /** Where to connect to. A ticket is spent by asking. */
   #target() {
+    // What was asked for is what it was asked with.
+    if (!["ticket", "cookie"].includes(this.method)) this.opener = this.#chosen();
     const url = new URL(`${prefixOf(this.page.root)}${this.path.encoded}`, location.href.replace(/^http/, "ws"));
     const protocols = this.channel.ready || this.channel.renews ? [SUBPROTOCOL] : [];
-    this.token = this.#bySession ? "" : login()?.token ?? "";
-    if (this.method === "query") url.searchParams.set(this.#name("query"), login().token);
+    if (this.method === "query") url.searchParams.set(this.#name("query"), this.opener.login.token);
     if (this.method === "ticket") {
       const value = this.ticket.spend();
       if (inQuery(this.channel)) url.searchParams.set(this.#name("ticket"), value);
@@ -304,7 +341,7 @@ export class Panel {
     const { life } = this;
     return {
       method: this.method,
-      byToken: !this.#bySession,
+      byToken: !this.opener.bySession,
       closes: this.channel.closes,
       advice: this.page.words.advice,
       reachable: null,
@@ -330,7 +367,7 @@ export class Panel {
   /** What the server did not take is not shown to it again. A token that came later stays. */
   #dropCredential() {
     if (this.method === "cookie" && this.page.seen.cookie?.ours) this.clearCookie(true);
-    if (this.token && this.token === login()?.token) forget();
+    this.#dropToken(this.opener);
   }
 
   #tell(words) {
@@ -380,7 +417,8 @@ export class Panel {
 
   #who() {
     if (this.method === "none") return "";
-    return (this.#bySession ? this.page.seen.user : login()?.name) ?? "";
+    const { bySession, user, login: held } = isBusy(this.state) ? this.opener : this.#chosen();
+    return (bySession ? user : held?.name) ?? "";
   }
 
   #renderMethod() {

@@ -73,8 +73,9 @@ export class Server {
     return ask(url, json({ path }, this.csrf, { signal }));
   }
 
-  logIn(url, username, password) {
-    return ask(url, json({ username, password }, {}, { credentials: "omit" }));
+  /** `field`: what the user model calls the name. */
+  logIn(url, field, name, password) {
+    return ask(url, json({ [field]: name, password }, {}, { credentials: "omit" }));
   }
 
   setCookie(token, signal) {
