@@ -121,7 +121,8 @@ class _Walk:
         variants = _variants(merged)
         real = [variant for variant in variants if resolve(self._document, variant)[0] != {"type": "null"}]
         if variants and len(real) == 1:
-            inner, reference = self._plain(real[0])
+            inner, inner_reference = self._plain(real[0])
+            reference = inner_reference or reference
             bare = {name: value for name, value in merged.items() if name not in {"anyOf", "oneOf"}}
             return {**inner, **bare, "nullable": len(variants) > 1}, reference
         return merged, reference

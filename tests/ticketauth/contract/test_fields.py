@@ -137,6 +137,11 @@ class TestRecursion:
         [field] = table(ref("Rows"), Rows={"type": "array", "items": ref("Rows")})
         assert words(field) == "array of Rows, as above"
 
+    def test_of_a_list_that_may_be_null(self) -> None:
+        nested = {"anyOf": [{"type": "array", "items": ref("Nested")}, {"type": "null"}]}
+        [field] = table(an_object(a=ref("Nested")), Nested=nested)
+        assert words(field) == "array of Nested, as above or null or null"
+
     def test_the_same_model_twice_is_none(self) -> None:
         fields = table(an_object(a=ref("P"), b=ref("P")), P=an_object(x={"type": "number"}))
         assert names(fields) == ["a", "a.x", "b", "b.x"]
