@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,9 @@ _BOUNDS = {
     "maxProperties": "members ≤ {}",
     "pattern": "matches {}",
 }
+
+LONG = 32
+"""Rows. What has more below it is unfolded once in a table, and so is recursion, which has no end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +85,6 @@ class _Place:
     depth: int
     anchor: str
     """Of the row that is being unfolded."""
-    above: Mapping[str, str]
-    """References that are being unfolded, and the anchors of their rows."""
-
-    def below(self, reference: str) -> _Place:
-        """The same, where a reference was followed."""
-        return replace(self, above={**self.above, reference: self.anchor}) if reference else self
 
 
 class _Walk:
@@ -94,13 +92,19 @@ class _Walk:
         self._document = document
         self._anchor = anchor
         self._taken: set[str] = set()
+        self._lengths: dict[str, float] = {}
+        self._unfolded: dict[str, str] = {}
+        """Long references, and the anchors of the rows that they are unfolded below."""
+        self._to_come: set[str] = set()
+        """Anchors of heads that are not in the table yet."""
 
     def payload(self, schema: Any) -> Iterator[Field]:
         """An object's members; anything else as one row without a name."""
         plain, reference = self._plain(schema)
-        place = _Place("", 0, self._anchor, {})
+        place = _Place("", 0, self._anchor)
         if plain.get("type") == "object" and not _variants(plain):
-            yield from self._members(plain, place.below(reference))
+            self._remember(schema, reference, self._anchor)
+            yield from self._members(plain, place)
         else:
             yield from self._field("", schema, True, place)
 
@@ -117,20 +121,44 @@ class _Walk:
         variants = _variants(merged)
         real = [variant for variant in variants if resolve(self._document, variant)[0] != {"type": "null"}]
         if variants and len(real) == 1:
-            inner, reference = self._plain(real[0])
+            inner, inner_reference = self._plain(real[0])
+            reference = inner_reference or reference
             bare = {name: value for name, value in merged.items() if name not in {"anyOf", "oneOf"}}
             return {**inner, **bare, "nullable": len(variants) > 1}, reference
         return merged, reference
 
+    def _is_long(self, schema: Any) -> bool:
+        return self._length(schema) > LONG
+
+    def _length(self, schema: Any) -> float:
+        """How many rows are below a schema, but for heads."""
+        reference = schema.get("$ref", "") if isinstance(schema, Mapping) else ""
+        if reference in self._lengths:
+            return self._lengths[reference]
+        if reference:
+            # Whoever asks for it again before the sum is known is within it.
+            self._lengths[reference] = math.inf
+        found, _ = resolve(self._document, schema)
+        length = sum(own + self._length(part) for own, part in _parts(found))
+        if reference:
+            self._lengths[reference] = length
+        return length
+
+    def _remember(self, schema: Any, reference: str, anchor: str) -> None:
+        """What is long and unfolded from here on is not unfolded a second time."""
+        if reference and self._is_long(schema):
+            self._unfolded[reference] = anchor
+
     def _field(self, name: str, schema: Any, required: bool, place: _Place) -> Iterator[Field]:
         plain, reference = self._plain(schema)
         anchor = self._own_anchor(place.prefix + name)
+        is_elsewhere = reference in self._unfolded
         yield Field(
             prefix=place.prefix,
             name=name,
             depth=place.depth,
             anchor=anchor,
-            type=self._type(schema, replace(place, anchor=anchor)),
+            type=self._type(schema, anchor, dict(self._unfolded)),
             required=required,
             constraints=tuple(_constraints(plain)),
             values=tuple(_values(plain)),
@@ -138,9 +166,9 @@ class _Walk:
             description=render(plain.get("description", ""), 5),
             deprecated=bool(plain.get("deprecated")),
         )
-        if reference not in place.above:
-            inside = _Place(place.prefix + name, place.depth + 1, anchor, place.above)
-            yield from self._inside(plain, inside.below(reference))
+        if not is_elsewhere:
+            self._remember(schema, reference, anchor)
+            yield from self._inside(plain, _Place(place.prefix + name, place.depth + 1, anchor))
 
     def _own_anchor(self, path: str) -> str:
         wanted = anchor = f"{self._anchor}.{re.sub('[^0-9A-Za-z_.-]+', '-', path) or 'payload'}"
@@ -165,50 +193,83 @@ class _Walk:
         required = plain.get("required", ())
         for name, schema in plain.get("properties", {}).items():
             yield from self._field(name, schema, name in required, place)
-        others = {f"/{pattern}/": schema for pattern, schema in plain.get("patternProperties", {}).items()}
-        if isinstance(plain.get("additionalProperties"), Mapping) and plain["additionalProperties"]:
-            others["*"] = plain["additionalProperties"]
-        for name, schema in others.items():
+        for name, schema in _others(plain).items():
             yield from self._field(name, schema, False, place)
 
     def _items(self, plain: Schema, place: _Place) -> Iterator[Field]:
         for number, schema in enumerate(_tuple(plain)):
             yield from self._field(f"[{number}]", schema, True, place)
-        inner, reference = self._plain(plain.get("items", {}))
-        if reference not in place.above and not isinstance(plain.get("items"), list):
-            yield from self._inside(inner, replace(place, prefix=f"{place.prefix}[]").below(reference))
+        items = plain.get("items", {})
+        inner, reference = self._plain(items)
+        if reference not in self._unfolded and not isinstance(items, list):
+            self._remember(items, reference, place.anchor)
+            yield from self._inside(inner, replace(place, prefix=f"{place.prefix}[]"))
 
     def _alternatives(self, variants: list[Any], place: _Place) -> Iterator[Field]:
         """Those that have something inside, each under a head."""
+        heads = []
         for number, variant in enumerate(variants, 1):
             plain, reference = self._plain(variant)
-            if reference in place.above:
+            if reference in self._unfolded:
                 continue
             anchor = self._own_anchor(f"{place.prefix}-{number}")
-            own = replace(place, depth=place.depth + 1, anchor=anchor).below(reference)
-            inside = list(self._inside(plain, own))
+            heads.append((_title(plain, reference) or f"alternative {number}", plain, anchor))
+            # Where they are long together, all have their heads here, and none is unfolded inside another.
+            if self._length(variant):
+                is_object = not _variants(plain) and not _is_array(plain)  # Nothing else is sure to have a head.
+                self._remember({"anyOf": variants}, reference, anchor if is_object else place.anchor)
+            self._to_come.add(anchor)
+        for title, plain, anchor in heads:
+            self._to_come.discard(anchor)
+            inside = list(self._inside(plain, replace(place, depth=place.depth + 1, anchor=anchor)))
             if inside:
-                title = _title(plain, reference) or f"alternative {number}"
                 description = render(plain.get("description", ""), 5)
                 kind = format_html("{}", title)
                 yield Field(place.prefix, "", place.depth, anchor, kind, description=description, variant=True)
                 yield from inside
 
-    def _type(self, schema: Any, place: _Place) -> SafeString:
+    def _type(self, schema: Any, anchor: str, told: dict[str, str]) -> SafeString:
+        """A row's type in words.
+
+        Args:
+            schema: Of the row, or of a part of its type.
+            anchor: Of the row.
+            told: References that are not told again, and the anchors of their rows; more of them afterwards.
+        """
         plain, reference = self._plain(schema)
-        kind = self._kind(plain, reference, place)
+        if reference in told:
+            where = "below" if told[reference] in self._to_come else "above"
+            kind = format_html('<a href="#{}">{}</a>, as {}', told[reference], _title(plain, reference), where)
+        else:
+            # An object is but named; what else leads to itself would be told on and on.
+            if reference and (_variants(plain) or _is_array(plain)) and self._is_long(schema):
+                told[reference] = anchor
+            kind = self._kind(plain, reference, anchor, told)
         return format_html("{} or null", kind) if plain.get("nullable") else kind
 
-    def _kind(self, plain: Schema, reference: str, place: _Place) -> SafeString:
-        if reference in place.above:
-            return format_html('<a href="#{}">{}</a>, as above', place.above[reference], _title(plain, reference))
-        inside = place.below(reference)
+    def _kind(self, plain: Schema, reference: str, anchor: str, told: dict[str, str]) -> SafeString:
         if variants := _variants(plain):
-            return format_html_join(" or ", "{}", ((self._type(variant, inside),) for variant in variants))
+            return format_html_join(" or ", "{}", [(self._type(variant, anchor, told),) for variant in variants])
         if _is_array(plain) and isinstance(plain.get("items"), Mapping) and plain["items"]:
-            return format_html("array of {}", self._type(plain["items"], inside))
+            return format_html("array of {}", self._type(plain["items"], anchor, told))
         named = _title(plain, reference) if reference and plain.get("type") == "object" else ""
         return format_html("{} <i>{}</i>", "object", named) if named else format_html("{}", _word(plain))
+
+
+def _parts(schema: Any) -> Iterator[tuple[int, Any]]:
+    """The schemas right below one, each with the number of rows of its own."""
+    if isinstance(schema, Mapping):
+        named = (*schema.get("properties", {}).values(), *_others(schema).values(), *_tuple(schema))
+        yield from ((1, part) for part in named)
+        yield from ((0, part) for part in (*schema.get("allOf", ()), *_variants(schema), schema.get("items")))
+
+
+def _others(plain: Schema) -> dict[str, Any]:
+    """The schemas of members whose names are not known, by what is known of them."""
+    others = {f"/{pattern}/": schema for pattern, schema in plain.get("patternProperties", {}).items()}
+    if isinstance(plain.get("additionalProperties"), Mapping) and plain["additionalProperties"]:
+        others["*"] = plain["additionalProperties"]
+    return others
 
 
 def _variants(plain: Schema) -> list[Any]:

@@ -111,6 +111,26 @@ def test_a_recursive_model(parts: Parts) -> None:
     ]
 
 
+@pytest.mark.parametrize(("kind", "fault"), [("add", None), ("divide", 'must be "add"'), (None, '"kind" is missing')])
+def test_recursive_alternatives_are_looked_at_once_per_place(parts: Parts, kind: str | None, fault: str | None) -> None:
+    """Whether the tag is right, unknown or missing."""
+    code = """
+      let looks = 0;
+      const kinds = ["add", "subtract", "multiply"];
+      const node = { oneOf: kinds.map((kind) => ({ $ref: `#/${kind}` })) };
+      const root = {};
+      for (const kind of kinds) {
+        const schema = { type: "object", required: ["kind"], properties: { kind: { const: kind }, left: node } };
+        Object.defineProperty(root, kind, { get: () => (looks += 1, schema) });
+      }
+      let value = given ? { kind: given } : {};
+      for (let depth = 1; depth < 8; depth += 1) value = { ...value, left: value };
+      const faults = parts.schema.check(node, value, root);
+      return [looks, faults[0]?.message];
+    """
+    assert parts.run(code, kind) == [3 * 8, fault]
+
+
 def test_a_schema_that_is_nothing_but_itself(parts: Parts) -> None:
     assert faults(parts, {"$ref": "#/a"}, 1, {"a": {"anyOf": [{"$ref": "#/a"}, {"type": "string"}]}}) == []
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ticketauth.contract.fields import Field, rows
+from ticketauth.contract.fields import LONG, Field, rows
 
 
 def table(schema: Any, **schemas: Any) -> list[Field]:
@@ -137,9 +137,65 @@ class TestRecursion:
         [field] = table(ref("Rows"), Rows={"type": "array", "items": ref("Rows")})
         assert words(field) == "array of Rows, as above"
 
+    def test_of_a_list_that_may_be_null(self) -> None:
+        nested = {"anyOf": [{"type": "array", "items": ref("Nested")}, {"type": "null"}]}
+        [field] = table(an_object(a=ref("Nested")), Nested=nested)
+        assert words(field) == "array of Nested, as above or null or null"
+
     def test_the_same_model_twice_is_none(self) -> None:
         fields = table(an_object(a=ref("P"), b=ref("P")), P=an_object(x={"type": "number"}))
         assert names(fields) == ["a", "a.x", "b", "b.x"]
+
+
+class TestRecursionOfMany:
+    """Each is unfolded once in a table; along every path there is no end."""
+
+    NODES = [f"Node{number}" for number in range(12)]
+
+    def expression(self) -> list[Field]:
+        """Of a tree of which each node has two more of any kind."""
+        tree = {"oneOf": [ref("Number"), *map(ref, self.NODES)]}
+        nodes = {name: an_object(kind={"const": name}, left=tree, right=tree) for name in self.NODES}
+        return table(an_object(one=tree, other=tree), Number=an_object(value={"type": "number"}), **nodes)
+
+    def test_each_kind_of_node_is_unfolded_once(self) -> None:
+        fields = self.expression()
+        assert [words(field) for field in fields if field.variant] == ["Number", *self.NODES]
+        assert names(fields).count("one.left") == len(self.NODES)
+
+    def test_elsewhere_is_said_where_it_is(self) -> None:
+        fields = self.expression()
+        left = next(field for field in fields if field.name == "left")
+        assert words(left).startswith("Number, as above or Node0, as above or Node1, as below or Node2, as below or")
+        assert words(fields[-1]).startswith("Number, as above or Node0, as above or Node1, as above or")
+
+    def test_a_link_leads_to_the_row_of_what_it_names(self) -> None:
+        fields = self.expression()
+        heads = {field.anchor: words(field) for field in fields if field.variant}
+        links = re.findall('<a href="#([^"]+)">([^<]+)</a>', "".join(field.type for field in fields))
+        assert {(anchor, name) for anchor, name in links} == set(heads.items())
+
+    def test_without_a_union(self) -> None:
+        every = {name.lower(): ref(name) for name in self.NODES}
+        fields = table(ref("Node0"), **{name: an_object(**every) for name in self.NODES})
+        assert len(fields) == len(self.NODES) ** 2
+
+    def test_of_types_that_are_no_objects(self) -> None:
+        lists = {"anyOf": [{"type": "array", "items": ref(name)} for name in self.NODES]}
+        [field] = table(an_object(a=ref("Node0")), **dict.fromkeys(self.NODES, lists))
+        assert words(field).count(", as above") == len(self.NODES) ** 2 - (len(self.NODES) - 1)
+
+    def test_what_doubles_at_each_step_and_is_no_recursion(self) -> None:
+        steps = {
+            f"Step{number}": an_object(a=ref(f"Step{number + 1}"), b=ref(f"Step{number + 1}")) for number in range(30)
+        }
+        assert len(table(ref("Step0"), **steps, Step30=an_object(x={}))) < 200
+
+    def test_a_long_model_is_unfolded_the_first_time(self) -> None:
+        long = an_object(**{f"x{number}": {} for number in range(LONG + 1)})
+        fields = table(an_object(a=ref("P"), b=ref("P")), P=long)
+        assert names(fields)[-2:] == [f"a.x{LONG}", "b"]
+        assert fields[-1].type == f'<a href="#{fields[0].anchor}">P</a>, as above'
 
 
 def test_all_of_is_one() -> None:

@@ -276,7 +276,17 @@ class TestTheZoo:
         assert len(set(anchors)) == len(anchors)
 
     def test_every_link_within_the_page_leads_somewhere(self, zoo: Page) -> None:
-        html = render_to_string("ticketauth/contract/page.html", {"page": zoo, "try_it": False})
+        self.assert_links_lead_somewhere(zoo)
+
+    def test_also_where_many_models_hold_one_another(self) -> None:
+        made, kinds = document(), [f"Node{number}" for number in range(12)]
+        tree = {"oneOf": [ref("components", "schemas", kind) for kind in kinds]}
+        hello = {"type": "object", "properties": {"left": tree, "right": tree}}
+        made["components"]["schemas"] = dict.fromkeys(["Hello", *kinds], hello)
+        self.assert_links_lead_somewhere(page(made))
+
+    def assert_links_lead_somewhere(self, shown: Page) -> None:
+        html = render_to_string("ticketauth/contract/page.html", {"page": shown, "try_it": False})
         links = {part.split('"')[0] for part in html.split('href="#')[1:]}
         ids = [part.split('"')[0] for part in html.split(' id="')[1:]]
         assert links <= set(ids)

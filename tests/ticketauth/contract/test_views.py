@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from ticketauth import logins
+from ticketauth.asyncapi import project, render
 from ticketauth.contract import documents
 from ticketauth.exceptions import Misconfigured
 
@@ -117,6 +118,34 @@ class TestAddresses:
         for number in range(documents.KEPT + 4):
             client.get(JSON, headers={"host": f"evil{number}.example"})
         assert documents.document.cache_info().currsize == documents.KEPT
+
+    def test_at_an_invented_port_the_project_is_not_walked_again(self, client: Client, settings, monkeypatch) -> None:
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "PUBLIC_URLS": []}
+        answers = [client.get(YAML, headers={"host": "example.com"})]
+        monkeypatch.setattr(project, "contract", None)
+        answers += [client.get(YAML, headers={"host": f"example.com:{port}"}) for port in range(1, documents.KEPT + 4)]
+        hosts = [yaml.safe_load(answer.content)["servers"]["websocket"]["host"] for answer in answers]
+        assert hosts == ["example.com", *(f"example.com:{port}" for port in range(1, documents.KEPT + 4))]
+        assert len({answer["ETag"] for answer in answers}) == len(answers)
+
+    def test_at_an_invented_port_the_yaml_is_not_written_again(self, client: Client, settings, monkeypatch) -> None:
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "PUBLIC_URLS": []}
+        first = client.get(YAML, headers={"host": "example.com"}).content
+        write, lengths = render.to_yaml, []
+
+        def counting(made: dict[str, Any]) -> str:
+            text = write(made)
+            lengths.append(len(text))
+            return text
+
+        monkeypatch.setattr(render, "to_yaml", counting)
+        client.get(YAML, headers={"host": "example.com:1"})
+        assert 0 < sum(lengths) < len(first) / 5
+
+    @pytest.mark.parametrize("address", ["http://[::1]:8000", "http://1", "https://example.com:1", "http://a/mounted"])
+    def test_the_yaml_is_that_of_the_whole(self, address: str) -> None:
+        documents.as_yaml("http://localhost")
+        assert documents.as_yaml(address).content.decode() == render.to_yaml(project.document(address))
 
     def test_a_host_that_is_not_ours_gets_nothing(self, client: Client, settings) -> None:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "PUBLIC_URLS": []}

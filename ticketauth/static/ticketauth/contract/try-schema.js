@@ -16,7 +16,7 @@ import { escapePart } from "./try-json.js";
  * @param {object} root Where `$ref`s point into.
  * @returns {Fault[]}
  */
-export function check(schema, value, root = {}, pointer = "", seen = new Set()) {
+export function check(schema, value, root = {}, pointer = "", seen = new Map()) {
   if (schema === true || schema === undefined) return [];
   if (schema === false) return [{ pointer, message: "is not allowed here" }];
   const fault = (message) => [{ pointer, message }];
@@ -28,14 +28,15 @@ export function check(schema, value, root = {}, pointer = "", seen = new Set()) 
   return KEYWORDS.flatMap(([keyword, test]) => (keyword in schema ? test(schema[keyword], value, within, schema) : []));
 }
 
-// A schema that refers to itself without going deeper into the value says nothing.
+// Each is looked at once per place in the value: of recursive alternatives, the work would else multiply at every level.
+// One that refers to itself without going deeper into the value says nothing.
 function reference(schema, { root, pointer, seen, again }) {
   const step = `${schema.$ref} ${pointer}`;
-  if (seen.has(step)) return [];
-  seen.add(step);
-  const faults = again(at(root, schema.$ref));
-  seen.delete(step);
-  return faults;
+  if (!seen.has(step)) {
+    seen.set(step, []);
+    seen.set(step, again(at(root, schema.$ref)));
+  }
+  return seen.get(step);
 }
 
 const MUST = "must be ";
