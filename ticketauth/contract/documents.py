@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
+from django.contrib.auth import get_user_model
 from django.core.signals import setting_changed
 
 from ticketauth import conf
@@ -115,7 +116,8 @@ def _piece(name: str, key: str, inner: Any) -> str:
 def as_page(base_url: str) -> Page:
     """What the page shows of the document."""
     token_url = conf.current().TOKEN_URL
-    return page(document(base_url), urljoin(base_url, token_url) if token_url else "")
+    address = urljoin(base_url, token_url) if token_url else ""
+    return page(document(base_url), address, get_user_model().USERNAME_FIELD)
 
 
 def _forget(**kwargs: object) -> None:

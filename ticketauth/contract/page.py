@@ -1,4 +1,4 @@
-"""What the page shows, of an AsyncAPI document. No request, no settings; of the project, `USERNAME_FIELD` alone."""
+"""What the page shows, of an AsyncAPI document. Pure: no request, no settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from django.contrib.auth import get_user_model
 from django.utils.safestring import SafeString
 
 from ticketauth import wire
@@ -328,15 +327,15 @@ class Page:
         return tuple(scheme for scheme in self.askers if scheme in self.openers)
 
 
-def page(document: Document, token_url: str = "") -> Page:
+def page(document: Document, token_url: str = "", username_field: str = "username") -> Page:
     """All that the page shows.
 
     Args:
         document: AsyncAPI, as `ticketauth.asyncapi` makes it.
         token_url: Address that turns user name and password into an access token; empty where there is none.
+        username_field: What it calls the user name.
     """
-    snippet = login(token_url, get_user_model().USERNAME_FIELD) if token_url else None
-    return replace(_Reader(document).page(), login=snippet)
+    return replace(_Reader(document).page(), login=login(token_url, username_field) if token_url else None)
 
 
 _TICKETS = "tickets"

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import yaml
-from django.contrib.auth.models import User
 from django.template.loader import render_to_string
 
 from ticketauth import wire
@@ -243,9 +242,8 @@ def test_a_login_is_shown_where_the_project_has_one() -> None:
     assert '"username": "<user>"' in login.code
 
 
-def test_a_login_asks_for_what_the_user_model_calls_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(User, "USERNAME_FIELD", "email")
-    login = page(document(), "https://rooms.example/api/token/").login
+def test_a_login_asks_for_what_the_user_model_calls_a_name() -> None:
+    login = page(document(), "https://rooms.example/api/token/", "email").login
     assert login
     assert '{"email": "<user>", "password": "<password>"}' in login.code
 
