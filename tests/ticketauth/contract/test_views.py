@@ -147,6 +147,15 @@ class TestAddresses:
         documents.as_yaml("http://localhost")
         assert documents.as_yaml(address).content.decode() == render.to_yaml(project.document(address))
 
+    def test_the_page_shows_a_login_by_what_the_user_model_calls_a_name(
+        self, settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(User, "USERNAME_FIELD", "email")
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "TOKEN_URL": "/api/token/"}
+        login = documents.as_page("http://localhost").login
+        assert login
+        assert '"email": "<user>"' in login.code
+
     def test_a_host_that_is_not_ours_gets_nothing(self, client: Client, settings) -> None:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "PUBLIC_URLS": []}
         settings.ALLOWED_HOSTS = ["sockets.example"]
