@@ -98,6 +98,7 @@ class Guard:
         "_counts_until",
         "_cut",
         "_extensions",
+        "_knows",
         "_left",
         "_over",
         "_over_since",
@@ -127,7 +128,7 @@ class Guard:
         self.lifetime = Lifetime()
         self.connection_id, self.path, self.address = opening.connection_id, opening.path, opening.address
         self._receive, self._send, self._extensions = receive, send, extensions
-        self._accepted = self._speaks = self._cut = self._said = self._left = False
+        self._accepted = self._speaks = self._cut = self._said = self._left = self._knows = False
         self._quiet_until = math.inf
         self._over: handshake.Answer | None = None
         self._registry: Registry | None = None
@@ -169,6 +170,7 @@ class Guard:
             if self._over is None and (refusal := self._over_limit(message)):
                 self.end(refusal)
             if self._over is not None:
+                self._knows = True
                 return {"type": "websocket.disconnect", "code": self._over.close_code}
             frame = renewal.asked(message.get("text")) if self._speaks else None
             if frame is None:
@@ -177,7 +179,9 @@ class Guard:
 
     async def _next(self) -> Message:
         if self._cut:
-            await self._drop()
+            # However long it was busy, it hears of its end once.
+            if self._knows:
+                await self._drop()
             return _NOTHING
         self._receiver = asyncio.current_task()
         try:
