@@ -19,11 +19,11 @@ _BAD = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\
 CLOSING_SECONDS = 8.0
 """That a connection lives on after its end was told or decided: two less than the ten that are promised."""
 
-MOST_PIECES = 64
-"""Of a message, before they are put together."""
-
 LEAVING_SECONDS = 1.0
 """The same when the server ends."""
+
+MOST_PIECES = 64
+"""Of a message, before they are put together."""
 
 
 def _whatever_origin(headers: Headers) -> None:

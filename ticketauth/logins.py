@@ -27,7 +27,6 @@ from .types import OURS, Identity, Issuer, Sid, Subject
 SESSION_KEY = "ticketauth_sid"
 """Where a session keeps its `sid`: random, never the session key, which is a credential."""
 
-
 DERIVED_LENGTH = 64
 """Characters of a `sid` that follows from a session's key. All others have fewer."""
 
