@@ -135,7 +135,7 @@ _END_ALL = Refusals(
 )
 _OVER = "No ticket, handshake or refresh succeeds any more. A session is over for every page."
 _SESSION = {
-    "sid": "Zm9vYmFyYmF6cXV4cXV1eA",
+    "sid": "5f0c8f4d0b6e4a1c9d2e7a3b8c41f690",
     "label": "Firefox on Linux",
     "created_at": "2026-11-21T10:00:00.123456Z",
     "last_seen": "2026-11-21T10:05:00.123456Z",
@@ -180,7 +180,7 @@ revoke_all = extend_schema(
 
 _CONNECTION = {
     "connection_id": "6dc67cee506e4e3ca063e7937fdb5737",
-    "sid": "Zm9vYmFyYmF6cXV4cXV1eA",
+    "sid": "5f0c8f4d0b6e4a1c9d2e7a3b8c41f690",
     "path": "/ws/events/",
     "scheme": "ticket_subprotocol",
     "address": "198.51.100.7",

@@ -12,8 +12,8 @@ from .labels import LONGEST_LABEL
 
 
 def new_sid() -> str:
-    """128 random bits, base64url."""
-    return secrets.token_urlsafe(16)
+    """128 random bits in hexadecimal. Not base64url: one of 64 begins with `-`, an option to every command line."""
+    return secrets.token_hex(16)
 
 
 class PrimaryManager(models.Manager):  # type: ignore[type-arg]

@@ -19,7 +19,7 @@ from django.utils import timezone
 from ticketauth import causes, logins, users
 from ticketauth.authentication import identity_of
 from ticketauth.exceptions import NotAuthenticated
-from ticketauth.models import ForeignIdentity, Login, Revocation
+from ticketauth.models import ForeignIdentity, Login, Revocation, new_sid
 from ticketauth.types import OURS, Identity, Sid, Subject
 
 IDP = "https://idp.example"
@@ -213,9 +213,9 @@ class TestDeny:
 
 
 class TestCommand:
-    def revoke(self, who: str) -> str:
+    def revoke(self, *who: str) -> str:
         out = io.StringIO()
-        call_command("revoke", who, stdout=out)
+        call_command("revoke", *who, stdout=out)
         return out.getvalue()
 
     def test_a_user(self, owner: User, login: Login, bystander: Login) -> None:
@@ -228,6 +228,13 @@ class TestCommand:
         logins.start(owner)
         assert self.revoke(login.sid) == "Ended 1 logins.\n"
         assert over() == {login.pk}
+
+    def test_no_sid_looks_like_an_option(self) -> None:
+        assert all(new_sid().isalnum() for _ in range(1000))
+
+    def test_a_name_that_looks_like_an_option(self, owner: User, login: Login) -> None:
+        User.objects.filter(pk=owner.pk).update(username="-v0")
+        assert self.revoke("--", "-v0") == "Ended 1 logins.\n"
 
     def test_one_that_is_over(self, login: Login) -> None:
         self.revoke(login.sid)

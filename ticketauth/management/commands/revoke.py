@@ -21,7 +21,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Whose, or which."""
-        parser.add_argument("who", metavar="USER|SID", help="a user name, or the sid of a login")
+        told = "a user name, or the sid of a login; behind -- if it begins with -"
+        parser.add_argument("who", metavar="USER|SID", help=told)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """End and count."""
