@@ -72,6 +72,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             _log.info("a consumer was busy when the server ended")
         finally:
             self._gone_within(CLOSING_SECONDS)
+            # It is a method of this very object: all of the socket would stay until the garbage collector comes.
+            self.app = self.config.loaded_app
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
@@ -79,6 +81,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
         if self._gone_timer is not None:
             self._gone_timer.cancel()
+            self._gone_timer = None
 
     def shutdown(self) -> None:
         """The server ends. Peers that are still here had their time."""

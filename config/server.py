@@ -10,6 +10,7 @@ the workers too, and once more by their parent, which passes on what it got.
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import signal
@@ -51,6 +52,12 @@ class Server(uvicorn.Server):
         super().run(sockets)
         for deadline in self._deadlines:
             deadline.cancel()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the port. What is there by now stays: the garbage collector need not look through it time and again."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal has come. It is not raised again when all is done: leaving in order is no failure."""

@@ -7,7 +7,7 @@ import contextvars
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from asgiref.sync import AsyncToSync
 from channels.db import database_sync_to_async
@@ -22,6 +22,10 @@ MOST_TURNS, QUIET_TURNS = 16, 4
 
 GATHERING = 0.005
 """Seconds after which it is sent, however few turns a busy loop has made of them."""
+
+PATIENCE = 0.005
+"""Seconds that questions wait for the calls under way before another lane is opened: most calls are back by then, and
+the next takes all of them along. Who waits longer than that waits for one that went silent."""
 
 THREADS = 4
 """One that waits for a database gone silent must not hold up the others."""
@@ -57,7 +61,7 @@ class Batcher(Generic[K, V]):
     Args:
         answer: Gets the questions and gives the answers in their order. One that is an exception is raised to whoever
             asked that question; one that it raises, to all of them. It has to end by itself.
-        lanes: Calls that run at a time, at most.
+        lanes: Calls that run at a time, at most. All but the first are for when one takes longer than `PATIENCE`.
     """
 
     def __init__(self, answer: Callable[[Sequence[K]], Awaitable[Sequence[V | Exception]]], lanes: int = 1) -> None:
@@ -65,15 +69,42 @@ class Batcher(Generic[K, V]):
         self._lanes = lanes
         self._waiting: list[tuple[K, asyncio.Future[V]]] = []
         self._working: set[asyncio.Task[None]] = set()
+        self._impatient: asyncio.TimerHandle | None = None
 
-    async def ask(self, question: K) -> V:
-        """The answer, or what was raised for it."""
-        answer: asyncio.Future[V] = asyncio.get_running_loop().create_future()
+    async def ask(self, question: K, within: float | None = None) -> V:
+        """The answer, or what was raised for it.
+
+        Args:
+            question: For `answer`.
+            within: Seconds to wait at most, for the calls before included; None for as long as it takes.
+
+        Raises:
+            TimeoutError: They have passed.
+        """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[V] = loop.create_future()
         self._waiting.append((question, answer))
-        if len(self._working) < self._lanes:
-            # A context of its own: the thread that a request brings along ends with that request.
-            self._working.add(asyncio.create_task(self._work(), context=contextvars.Context()))
-        return await answer
+        if not self._working:
+            self._open_lane()
+        elif self._impatient is None and len(self._working) < self._lanes:
+            self._impatient = loop.call_later(PATIENCE, self._open_another)
+        if within is None:
+            return await answer
+        # Not `asyncio.timeout`, of which this would be a large part of what it costs to come in.
+        ends = loop.call_later(within, _end_waiting, answer)
+        try:
+            return await answer
+        finally:
+            ends.cancel()
+
+    def _open_lane(self) -> None:
+        # A context of its own: the thread that a request brings along ends with that request.
+        self._working.add(asyncio.create_task(self._work(), context=contextvars.Context()))
+
+    def _open_another(self) -> None:
+        self._impatient = None
+        if self._waiting:
+            self._open_lane()
 
     async def _work(self) -> None:
         try:
@@ -108,3 +139,8 @@ class Batcher(Generic[K, V]):
                 waiter.set_exception(answer)
             else:
                 waiter.set_result(answer)
+
+
+def _end_waiting(answer: asyncio.Future[Any]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())

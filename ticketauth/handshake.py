@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-import uuid
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -40,7 +40,7 @@ def parse(scope: Scope, trusted_proxies: Sequence[IPv4Network | IPv6Network]) ->
     peer = (scope.get("client") or ("", 0))[0]
     path, root_path = scope["path"], scope.get("root_path", "")
     return Opening(
-        connection_id=ConnectionId(uuid.uuid4().hex),
+        connection_id=ConnectionId(secrets.token_hex(16)),
         path=path.removeprefix(root_path) if root_path else path,
         query=_query(scope.get("query_string", b"")),
         headers=headers,

@@ -163,17 +163,18 @@ class RedactFilter(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = redact(_message(record)), ()
+        message, further = _message(record), _further(record)
         if record.exc_info:
             record.exc_text = _without_credentials(_formatter.formatException(record.exc_info))
             record.exc_info = None
-        for name, value in vars(record).items():
-            # Not only texts: Django adds its request, which shows its query.
-            if name in _WRITTEN_BY_LOGGING or type(value) in _NUMBERS:
-                continue
-            text = _shown(value)
-            if (redacted := redact(text)) != text or text == _unshowable(value):
-                setattr(record, name, redacted)
+        record.msg, record.args = message, ()
+        # One look at everything: mostly there is nothing to redact.
+        together = " ".join((message, *further.values()))
+        if redact(together) != together:
+            record.msg = redact(message)
+            for name, text in further.items():
+                if (redacted := redact(text)) != text:
+                    setattr(record, name, redacted)
         return True
 
 
@@ -183,6 +184,23 @@ def _message(record: logging.LogRecord) -> str:
         return record.getMessage()
     except Exception:  # noqa: BLE001 -- whatever an argument raises
         return f"{record.msg} {_shown(record.args)}"
+
+
+def _further(record: logging.LogRecord) -> dict[str, str]:
+    """The texts of its further attributes. Not only of texts: Django adds its request, which shows its query."""
+    attributes = vars(record)
+    names = [name for name in attributes if name not in _WRITTEN_BY_LOGGING and type(attributes[name]) not in _NUMBERS]
+    return {name: _text_of(record, name) for name in names}
+
+
+def _text_of(record: logging.LogRecord, name: str) -> str:
+    value = getattr(record, name)
+    if type(value) is str:
+        return value
+    text = _shown(value)
+    if text == _unshowable(value):
+        setattr(record, name, text)
+    return text
 
 
 def _shown(value: Any) -> str:

@@ -12,9 +12,9 @@ from typing import Any
 
 from django.dispatch import Signal
 
-ticket_issued = Signal()
-ticket_consumed = Signal()
-ticket_refused = Signal()
+ticket_issued = Signal(use_caching=True)
+ticket_consumed = Signal(use_caching=True)
+ticket_refused = Signal(use_caching=True)
 
 _log = logging.getLogger("ticketauth")
 

@@ -5,7 +5,6 @@ One query reads user and login. Concurrent readers share it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -83,9 +82,7 @@ async def read(identity: Identity) -> Standing:
         return Standing(AnonymousUser(), None)
     batcher = await _batchers.get()
     try:
-        # Waiting for the call before included.
-        async with asyncio.timeout(conf.current().DATABASE_DEADLINE):
-            answer = await batcher.ask(identity)
+        answer = await batcher.ask(identity, conf.current().DATABASE_DEADLINE)
     except (DatabaseError, TimeoutError) as error:
         refusal = Unavailable("database")
         refusal.facts["error"] = type(error).__name__

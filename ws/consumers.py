@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,8 +43,12 @@ class ThreadlessConsumer(AsyncWebsocketConsumer):
 class EchoConsumer(ThreadlessConsumer):
     """Every message comes back as it came, and nothing else is sent."""
 
-    channel_layer_alias = ""
-    """None: nothing is pushed here."""
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Channels' own, without a channel layer, and so without a task for each of those it would listen to."""
+        self.scope, self.base_send, self.channel_layer = scope, send, None
+        with suppress(StopConsumer):
+            while True:
+                await self.dispatch(await receive())
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Send it back."""
@@ -65,9 +70,8 @@ class EventsConsumer(ThreadlessConsumer, TypedConsumer):
         self.mailbox = Mailbox(identity.sid if identity.issuer == OURS else "")
         self.hears = (group_for(scope["user"], identity), ALL_SOCKETS)
         try:
-            await await_many_dispatch([receive, self.mailbox.get], self.dispatch)
-        except StopConsumer:
-            pass
+            with suppress(StopConsumer):
+                await await_many_dispatch([receive, self.mailbox.get], self.dispatch)
         finally:
             # However it ended: a consumer that failed gets no disconnect.
             await (await listener.of_this_worker()).leave(self.mailbox, *self.hears)

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 from django.test import RequestFactory
 from django.utils.functional import SimpleLazyObject
+from hypothesis import given
+from hypothesis import strategies as st
 from pythonjsonlogger.json import JsonFormatter
 
+from tests.strategies import generated
 from ticketauth import logs
 
 TICKET = "0b0f4a3c-6f0c-4a43-9d0f-2f1f5d5c7a11"
@@ -99,6 +102,20 @@ def test_the_filter_redacts_what_is_no_text_yet() -> None:
     logs.RedactFilter().filter(record)
     assert TICKET not in JsonFormatter().format(record)
     assert record.status_code == 404
+
+
+_PIECES = ["ticket_uuid", "=", ":", " ", "?", "&", "%3D", "%3F", '"', ";", "Bearer ", "Ticket", TICKET, JWT, "eyJ", "."]
+_TEXTS = st.lists(st.sampled_from([*_PIECES, "[redacted]", "\n", "\u017f", "x"]), max_size=6).map("".join)
+
+
+@generated(300)
+@given(message=_TEXTS, first=_TEXTS, second=_TEXTS)
+def test_one_look_at_everything_misses_nothing(message: str, first: str, second: str) -> None:
+    record: Any = logging.LogRecord("x", logging.INFO, __file__, 1, message, (), None)
+    record.first, record.second = first, second
+    logs.RedactFilter().filter(record)
+    told = (record.getMessage(), record.first, record.second)
+    assert told == (logs.redact(message), logs.redact(first), logs.redact(second))
 
 
 def test_a_call_with_the_wrong_arguments_does_not_fail_its_caller() -> None:

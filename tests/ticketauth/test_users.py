@@ -17,9 +17,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
-from ticketauth import logins, users
-from ticketauth.batch import GATHERING, MOST_TURNS, Batcher, query
+from ticketauth import batch, logins, users
+from ticketauth.batch import GATHERING, MOST_TURNS, PATIENCE, Batcher, query
 from ticketauth.exceptions import NotAuthenticated, Unavailable
+from ticketauth.loops import PerLoop
 from ticketauth.models import Login, Revocation
 from ticketauth.types import OURS, Identity, Sid, Subject
 
@@ -151,6 +152,58 @@ class TestQueries:
         release.set()
         assert await hanging == 0
 
+    async def test_who_comes_during_a_call_goes_with_the_next(self, monkeypatch) -> None:
+        monkeypatch.setattr(batch, "PATIENCE", 60)
+        asked, release = [], asyncio.Event()
+
+        async def answer(questions):
+            asked.append(questions)
+            await release.wait()
+            return questions
+
+        batcher: Batcher[int, int] = Batcher(answer, lanes=4)
+        waiting = []
+        for number in range(4):
+            waiting.append(asyncio.create_task(batcher.ask(number)))
+            for _ in range(2 * MOST_TURNS):
+                await asyncio.sleep(0)
+        release.set()
+        await asyncio.gather(*waiting)
+        assert asked == [[0], [1, 2, 3]]
+
+    async def test_no_more_lanes_are_opened_than_there_may_be(self) -> None:
+        asked, release = asyncio.Queue[list[int]](), asyncio.Event()
+
+        async def answer(questions):
+            asked.put_nowait(questions)
+            await release.wait()
+            return questions
+
+        batcher: Batcher[int, int] = Batcher(answer, lanes=2)
+        waiting = []
+        for number in (0, 1):
+            waiting.append(asyncio.create_task(batcher.ask(number)))
+            assert await asked.get() == [number]
+        waiting.append(asyncio.create_task(batcher.ask(2)))
+        await asyncio.sleep(3 * PATIENCE)
+        assert asked.empty()
+        release.set()
+        assert await asyncio.gather(*waiting) == [0, 1, 2]
+
+    async def test_who_waits_too_long_is_told(self) -> None:
+        release = asyncio.Event()
+
+        async def answer(questions):
+            await release.wait()
+            return questions
+
+        batcher: Batcher[int, int] = Batcher(answer)
+        patient = asyncio.create_task(batcher.ask(1))
+        with pytest.raises(TimeoutError):
+            await batcher.ask(2, within=0.01)
+        release.set()
+        assert await patient == 1
+
     async def test_all_who_wait_hear_of_a_failure(self) -> None:
         def read(questions):
             raise DatabaseError("gone")
@@ -205,8 +258,11 @@ class TestStanding:
 
     async def test_a_silent_database_is_unavailable(self, owner: User, monkeypatch, settings) -> None:
         settings.TICKETAUTH = {**settings.TICKETAUTH, "DATABASE_DEADLINE": 0.05}
-        release = asyncio.Event()
-        monkeypatch.setattr(Batcher, "ask", lambda self, question: release.wait())
+
+        async def nothing(identities):
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(users, "_batchers", PerLoop(lambda: Batcher(nothing)))
         with pytest.raises(Unavailable):
             await users.read(Identity(OURS, Subject(str(owner.pk))))
 

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import random
 import re
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -140,13 +141,13 @@ class Client:
             Unavailable: The server cannot say, or not in time.
         """
         try:
-            async with asyncio.timeout(self._deadline):
-                client = await self._clients.get()
-                call = _Call(script, keys, [self._fence, *arguments])
-                try:
-                    reply = await client.run(call)
-                except redis_errors.NoScriptError:
-                    reply = await client.run(replace(call, by_text=True))
+            client = await self._clients.get()
+            call = _Call(script, keys, [self._fence, *arguments])
+            ends = time.monotonic() + self._deadline
+            try:
+                reply = await client.run(call, ends)
+            except redis_errors.NoScriptError:
+                reply = await client.run(replace(call, by_text=True), ends)
         except (redis_errors.RedisError, redis_errors.RedisClusterException, OSError, TimeoutError) as error:
             raise _unavailable(error) from error
         if reply[0] == b"replica":
@@ -201,7 +202,7 @@ class Client:
     def _make_client(self) -> _Node | _Cluster:
         redis = _connect(self._server, {**self._options, "max_connections": self._pool_size})
         if isinstance(redis, RedisCluster):
-            return _Cluster(redis, self._pool_size, self._deadline)
+            return _Cluster(redis, self._pool_size)
         return _Node(redis, self._pool_size, self._deadline)
 
 
@@ -234,11 +235,11 @@ class _Node:
         self._deadline = deadline
         self._batcher: Batcher[_Call, list[Any]] = Batcher(self._answer, lanes=min(_LANES, pool_size))
 
-    async def run(self, call: _Call) -> list[Any]:
-        reply = await self._batcher.ask(call)
+    async def run(self, call: _Call, ends: float) -> list[Any]:
+        reply = await self._batcher.ask(call, ends - time.monotonic())
         # Demoted while we were connected. Nothing was done there. Asked again by whoever is concerned, not for a whole
         # batch: the others have their answers, and keep them.
-        return await self._batcher.ask(call) if _is_of_replica(reply) else reply
+        return await self._batcher.ask(call, ends - time.monotonic()) if _is_of_replica(reply) else reply
 
     async def _answer(self, calls: Sequence[_Call]) -> _Replies:
         async with _deadline(self._deadline):
@@ -267,13 +268,12 @@ def _is_of_replica(reply: Any) -> bool:
 class _Cluster:
     """The connections of one event loop to a Cluster."""
 
-    def __init__(self, redis: RedisCluster, pool_size: int, deadline: float) -> None:
+    def __init__(self, redis: RedisCluster, pool_size: int) -> None:
         self._redis = redis
-        self._deadline = deadline
         self._slots = asyncio.Semaphore(pool_size)
 
-    async def run(self, call: _Call) -> list[Any]:
-        async with _deadline(self._deadline), self._slots:
+    async def run(self, call: _Call, ends: float) -> list[Any]:
+        async with _deadline(ends - time.monotonic()), self._slots:
             # A first command that comes before this is sent to a random primary (redis-py 8.1).
             await self._redis.initialize()
             try:
