@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
@@ -31,7 +31,7 @@ def _whatever_origin(headers: Headers) -> None:
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's own, but for eight things.
+    """uvicorn's own, but for nine things.
 
     Two `Origin` headers reach the application, which refuses them by its own policy, with its own words and log line;
     the library in between would answer a bare 400. A handshake that was answered with an HTTP status counts as
@@ -46,6 +46,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     the pongs, and would take their peer for gone.
 
     A message in pieces takes as much memory as it holds: uvicorn keeps each piece for itself, and empty ones for ever.
+
+    What is over is gone at once, and not when the garbage collector comes: the HTTP protocol that read the request and
+    its parser hold each other, and uvicorn parts them at the end of a connection, but not at an upgrade.
 
     Attributes:
         consumers: The tasks of all sockets. uvicorn would wait for them, however busy they are, when it ends.
@@ -74,6 +77,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._gone_within(CLOSING_SECONDS)
             # It is a method of this very object: all of the socket would stay until the garbage collector comes.
             self.app = self.config.loaded_app
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It was an HTTP request until now."""
+        super().connection_made(transport)
+        upgraded = cast("asyncio.Transport", transport).get_protocol()
+        vars(upgraded).pop("parser", None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
