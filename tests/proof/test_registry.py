@@ -47,7 +47,9 @@ def access(service: Service) -> str:
 
 
 def _listed(service: Service, access: str) -> set[str]:
-    answer = service.http.get("/api/connections/", headers={"Authorization": f"Bearer {access}"})
+    # None that is kept: it may lead to the worker that was killed.
+    headers = {"Authorization": f"Bearer {access}", "Connection": "close"}
+    answer = service.http.get("/api/connections/", headers=headers)
     assert answer.status_code == 200, answer.text
     return {told["connection_id"] for told in answer.json()}
 
