@@ -59,6 +59,19 @@ async def batches(questions: int, turns: int) -> list[int]:
     return calls
 
 
+class Held:
+    """Answers each question with itself, when it may."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Queue[list[int]]()
+        self.release = asyncio.Event()
+
+    async def answer(self, questions):
+        self.asked.put_nowait(questions)
+        await self.release.wait()
+        return questions
+
+
 class TestQueries:
     def test_user_and_login_are_one_query(self, login: Login) -> None:
         with CaptureQueriesContext(
@@ -154,54 +167,37 @@ class TestQueries:
 
     async def test_who_comes_during_a_call_goes_with_the_next(self, monkeypatch) -> None:
         monkeypatch.setattr(batch, "PATIENCE", 60)
-        asked, release = [], asyncio.Event()
-
-        async def answer(questions):
-            asked.append(questions)
-            await release.wait()
-            return questions
-
-        batcher: Batcher[int, int] = Batcher(answer, lanes=4)
+        held = Held()
+        batcher: Batcher[int, int] = Batcher(held.answer, lanes=4)
         waiting = []
         for number in range(4):
             waiting.append(asyncio.create_task(batcher.ask(number)))
             for _ in range(2 * MOST_TURNS):
                 await asyncio.sleep(0)
-        release.set()
+        held.release.set()
         await asyncio.gather(*waiting)
-        assert asked == [[0], [1, 2, 3]]
+        assert [await held.asked.get(), await held.asked.get()] == [[0], [1, 2, 3]]
 
     async def test_no_more_lanes_are_opened_than_there_may_be(self) -> None:
-        asked, release = asyncio.Queue[list[int]](), asyncio.Event()
-
-        async def answer(questions):
-            asked.put_nowait(questions)
-            await release.wait()
-            return questions
-
-        batcher: Batcher[int, int] = Batcher(answer, lanes=2)
+        held = Held()
+        batcher: Batcher[int, int] = Batcher(held.answer, lanes=2)
         waiting = []
         for number in (0, 1):
             waiting.append(asyncio.create_task(batcher.ask(number)))
-            assert await asked.get() == [number]
+            assert await held.asked.get() == [number]
         waiting.append(asyncio.create_task(batcher.ask(2)))
         await asyncio.sleep(3 * PATIENCE)
-        assert asked.empty()
-        release.set()
+        assert held.asked.empty()
+        held.release.set()
         assert await asyncio.gather(*waiting) == [0, 1, 2]
 
     async def test_who_waits_too_long_is_told(self) -> None:
-        release = asyncio.Event()
-
-        async def answer(questions):
-            await release.wait()
-            return questions
-
-        batcher: Batcher[int, int] = Batcher(answer)
+        held = Held()
+        batcher: Batcher[int, int] = Batcher(held.answer)
         patient = asyncio.create_task(batcher.ask(1))
         with pytest.raises(TimeoutError):
             await batcher.ask(2, within=0.01)
-        release.set()
+        held.release.set()
         assert await patient == 1
 
     async def test_all_who_wait_hear_of_a_failure(self) -> None:
