@@ -91,7 +91,7 @@ class Service:
 
 @pytest.fixture(scope="session")
 def uvicorn_server() -> Iterator[int]:
-    """The service under a real uvicorn on a real port."""
+    """The service under a real uvicorn on a real port, for all tests: who has its hub sleep for long takes `apart`."""
     from config import serve
 
     with in_a_server(**serve.options("127.0.0.1", 0)) as port:
@@ -134,6 +134,15 @@ def service(transactional_db: None, valkey: Redis, uvicorn_server: int) -> Itera
     valkey.flushall()
     with Service(uvicorn_server) as service:
         yield service
+
+
+@pytest.fixture
+def apart(service: Service) -> Iterator[Service]:
+    """The service on a server of its own, beside the one of all tests: what watches its sockets ends with it."""
+    from config import serve
+
+    with in_a_server(**serve.options("127.0.0.1", 0)) as port, Service(port) as apart:
+        yield apart
 
 
 @pytest.fixture

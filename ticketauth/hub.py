@@ -210,7 +210,9 @@ class Hub:
                 pause = await self._look()
         finally:
             self._watching = None
-            listening.cancel()
+            # At the end of the loop it is cancelled already, and a second time would cut short how it closes.
+            if not listening.cancelling():
+                listening.cancel()
 
     async def _sleep(self, at_least: float) -> None:
         """Until the next question, until somebody's time has come, or until it is woken."""

@@ -42,7 +42,7 @@ def sentinels() -> Iterator[Sentinels]:
 
 
 @pytest.fixture(params=["drop", "silence"])
-def swallowed(request: pytest.FixtureRequest, service: Service, access: str, sentinels: Sentinels, settings):
+def swallowed(request: pytest.FixtureRequest, apart: Service, access: str, sentinels: Sentinels, settings):
     """Issues a ticket that is in a store of this kind, and loses the reply of its handshake."""
     door = sentinels.primary.door
     assert door
@@ -50,10 +50,10 @@ def swallowed(request: pytest.FixtureRequest, service: Service, access: str, sen
     def ticket(store: str) -> str:
         rarely = {"REVOCATION_POLL": 60.0}
         settings.TICKETAUTH = {**settings.TICKETAUTH, "REDIS_URL": sentinels.url, "STORE": store, **rarely}
-        assert service.connect(f"ticket_uuid={service.ticket(access)}").accepted
+        assert apart.connect(f"ticket_uuid={apart.ticket(access)}").accepted
         # Or the reply that is lost is that to the list of live sockets.
         until(lambda: any(sentinels.primary.client.scan_iter("{ticketauth}:sockets:*")))
-        ticket = service.ticket(access)
+        ticket = apart.ticket(access)
         door.lose_a_reply(request.param)
         return ticket
 
@@ -61,14 +61,14 @@ def swallowed(request: pytest.FixtureRequest, service: Service, access: str, sen
     assert door.lost.is_set()
 
 
-def test_r15_a_handshake_whose_reply_is_lost_is_let_in_within_two_time_outs_and_once(service, swallowed) -> None:
+def test_r15_a_handshake_whose_reply_is_lost_is_let_in_within_two_time_outs_and_once(apart, swallowed) -> None:
     ticket = swallowed("ticketauth.stores.redis.RedisStore")
     began = time.monotonic()
-    assert service.connect(f"ticket_uuid={ticket}").accepted
+    assert apart.connect(f"ticket_uuid={ticket}").accepted
     assert time.monotonic() - began < 2 * _SOCKET_SECONDS
-    assert service.connect(f"ticket_uuid={ticket}").status == 401
+    assert apart.connect(f"ticket_uuid={ticket}").status == 401
 
 
-def test_the_twin_refuses_the_owner_whose_reply_is_lost(service, swallowed) -> None:
+def test_the_twin_refuses_the_owner_whose_reply_is_lost(apart, swallowed) -> None:
     ticket = swallowed("tests.soak.workload.GetDel")
-    assert service.connect(f"ticket_uuid={ticket}").status == 401
+    assert apart.connect(f"ticket_uuid={ticket}").status == 401

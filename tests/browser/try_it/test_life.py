@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -314,11 +315,11 @@ class TestNoRenewal:
         panel.is_("Open")
 
     def test_for_a_login_that_is_over(self, owner: User, service: Service, panel: Panel, settings: Any) -> None:
-        settings.TICKETAUTH = {**settings.TICKETAUTH, "REVOCATION_POLL": 30}
+        settings.TICKETAUTH = {**settings.TICKETAUTH, "REVOCATION_SWEEP": 3600.0}
         panel.paste(service.login(owner)["access"])
         panel.open()
-        # Without a message to the hub, which would close the socket at once.
-        Login.objects.update(revoked_at=timezone.now())
+        # So long ago that the hub, which would close the socket, does not look for it any more.
+        Login.objects.update(revoked_at=timezone.now() - timedelta(hours=1))
         panel.renew()
         expect(panel.life).to_contain_text("Not renewed. Your token has ended (HTTP 401).")
 
