@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -92,10 +92,14 @@ class Service:
 @pytest.fixture(scope="session")
 def uvicorn_server() -> Iterator[int]:
     """The service under a real uvicorn on a real port, for all tests: who has its hub sleep for long takes `apart`."""
+    with _served() as port:
+        yield port
+
+
+def _served() -> AbstractContextManager[int]:
     from config import serve
 
-    with in_a_server(**serve.options("127.0.0.1", 0)) as port:
-        yield port
+    return in_a_server(**serve.options("127.0.0.1", 0))
 
 
 @contextmanager
@@ -139,9 +143,7 @@ def service(transactional_db: None, valkey: Redis, uvicorn_server: int) -> Itera
 @pytest.fixture
 def apart(service: Service) -> Iterator[Service]:
     """The service on a server of its own, beside the one of all tests: what watches its sockets ends with it."""
-    from config import serve
-
-    with in_a_server(**serve.options("127.0.0.1", 0)) as port, Service(port) as apart:
+    with _served() as port, Service(port) as apart:
         yield apart
 
 
